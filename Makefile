@@ -1,0 +1,102 @@
+# Everything here installs what it needs, once, from pinned and hashed files: docs/decisions/0003.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory --no-builtin-rules
+
+BIN     := .venv/bin
+SERVERS := .servers/bin
+TREES   := $(wildcard src tests tools benchmarks examples docs_src)
+PIP      = -m pip --disable-pip-version-check --no-input install -qq
+LOCKED   = $(PIP) --only-binary :all: --require-hashes -r
+UV      ?= $(firstword $(wildcard $(BIN)/uv) uv)
+COMPILE  = UV_CUSTOM_COMPILE_COMMAND="make lock" $(UV) pip compile --quiet --universal --python-version 3.11 \
+           --generate-hashes --no-annotate $(LOCK_ARGS)
+ARGS    ?=
+
+export PIP_ROOT_USER_ACTION := ignore
+
+.PHONY: help
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@echo "  ARGS=… is passed on to run, test, resilience and bench; PYTHON=… names the Python to build on."
+
+# --------------------------------------------------------------------------------------------------------- installing
+
+.PHONY: install servers
+install: .venv/.stamp-dev ## the package, editable, and the development tools, into .venv
+servers: .servers/.stamp-wheels .servers/.stamp-npm ## third-party MCP servers, into .servers
+
+.venv/bin/python .servers/bin/python:
+	@sh tools/venv.sh $(@:/bin/python=)
+
+.venv/.stamp-run: requirements/run.txt pyproject.toml | .venv/bin/python
+	@echo "Installing trunkline into .venv (once)"
+	@$(BIN)/python $(LOCKED) $<
+	@$(BIN)/python $(PIP) --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv/.stamp-dev: requirements/dev.txt .venv/.stamp-run
+	@echo "Installing the development tools into .venv (once)"
+	@$(BIN)/python $(LOCKED) $<
+	@touch $@
+
+.servers/.stamp-wheels: requirements/servers.txt | .servers/bin/python
+	@echo "Installing MCP servers into .servers (once)"
+	@$(SERVERS)/python $(LOCKED) $<
+	@touch $@
+
+.servers/.stamp-npm: servers/package-lock.json tools/npm_servers.py .servers/.stamp-wheels
+	@$(SERVERS)/python tools/npm_servers.py
+
+# ------------------------------------------------------------------------------------------------------------ running
+
+.PHONY: run
+run: .venv/.stamp-run servers ## the gateway with its dashboard, in front of real MCP servers
+	@exec $(BIN)/trunkline serve examples/run.toml $(ARGS)
+
+# ----------------------------------------------------------------------------------------------------------- checking
+
+.PHONY: check test resilience bench wheel
+check: .venv/.stamp-dev ## format, lint, types, architecture, house rules
+	@$(BIN)/ruff format --check --quiet $(TREES) || { echo "make format mends this" >&2; exit 1; }
+	@$(BIN)/ruff check --quiet $(TREES)
+	@$(BIN)/mypy --no-error-summary $(TREES)
+	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/python tools/house_rules.py
+
+test: .venv/.stamp-dev servers ## every test, with branch coverage
+	@$(BIN)/pytest --cov --cov-report=term $(ARGS)
+
+resilience: .venv/.stamp-dev servers ## the promises about servers that are killed, paused and cut off
+	@$(BIN)/pytest -m resilience tests/resilience $(ARGS)
+
+bench: .venv/.stamp-dev ## what things cost, as medians with their spread
+	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script" $(ARGS) || exit; done
+
+wheel: .venv/.stamp-dev ## build it, install it into an empty environment, start it
+	@rm -rf build dist
+	@$(BIN)/python -m build --quiet --no-isolation --outdir dist .
+	@sh tools/venv.sh build/wheel
+	@build/wheel/bin/python $(LOCKED) requirements/run.txt
+	@build/wheel/bin/python $(PIP) --no-deps dist/*.whl
+	@build/wheel/bin/python -m pip --disable-pip-version-check check
+	@cd build && wheel/bin/trunkline --help > /dev/null
+	@ls dist
+
+# -------------------------------------------------------------------------------------------------------- maintaining
+
+.PHONY: format lock clean
+format: .venv/.stamp-dev ## rewrite the code as ruff wants it
+	@$(BIN)/ruff format $(TREES)
+	@$(BIN)/ruff check --fix $(TREES)
+
+lock: .servers/.stamp-wheels ## pin again what requirements/*.in and servers/package.json ask for (LOCK_ARGS=--upgrade; needs uv)
+	$(COMPILE) pyproject.toml requirements/run.in -o requirements/run.txt
+	$(COMPILE) pyproject.toml requirements/run.in requirements/dev.in -o requirements/dev.txt
+	$(COMPILE) requirements/servers.in -o requirements/servers.txt
+	$(SERVERS)/python tools/npm_servers.py --lock
+
+clean: ## remove everything that make made
+	rm -rf .venv .servers build dist .coverage .coverage.* htmlcov
+	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

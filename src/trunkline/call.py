@@ -1,0 +1,172 @@
+"""One call, its answer, and the two function types everything else is made of.
+
+The whole model in one sentence: a *service* answers a call, a *layer* stands in front of a service, and a
+stack is a list of layers over a service. Bottom of the tree: imports nothing of ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass
+from enum import Enum
+from functools import partial
+from typing import Any, Literal, Protocol, TypeAlias
+
+from mcp_types import CallToolResult, Result
+from pydantic import PrivateAttr
+
+__all__ = [
+    "CURRENT_DOMAIN",
+    "UNATTRIBUTED",
+    "CacheMode",
+    "CacheOutcome",
+    "Call",
+    "Delivery",
+    "Layer",
+    "Method",
+    "ProgressCallback",
+    "Provenance",
+    "Service",
+    "ToolResult",
+    "compose",
+]
+
+UNATTRIBUTED = "unattributed"
+"""The domain of a call that nobody claimed: recorded always, lost never."""
+
+CURRENT_DOMAIN: ContextVar[str | None] = ContextVar("trunkline_domain", default=None)
+"""The domain of the tracked operation this code runs in; calls made inside inherit it."""
+
+CacheMode: TypeAlias = Literal["use", "refresh", "bypass"]
+CacheOutcome: TypeAlias = Literal["miss", "hit", "stale", "coalesced", "bypass"]
+
+
+class ProgressCallback(Protocol):
+    """Hears of a call's progress; the same shape as the MCP SDK's."""
+
+    async def __call__(self, progress: float, total: float | None, message: str | None) -> None: ...
+
+
+Method: TypeAlias = Literal[
+    "tools/call",
+    "resources/list",
+    "resources/templates/list",
+    "resources/read",
+    "prompts/list",
+    "prompts/get",
+    "completion/complete",
+]
+
+
+class Delivery(Enum):
+    """What is known about whether the server got the request, once an attempt has ended.
+
+    The one question behind every retry; the SDK erases it, so the transport tracks it.
+    """
+
+    NOT_SENT = "not_sent"
+    """Provably no byte reached the server: any tool may be tried again."""
+    REFUSED = "refused"
+    """The server said that it did not execute it (429, 503 with Retry-After): any tool may be tried again."""
+    UNKNOWN = "unknown"
+    """Perhaps executed: only repeatable tools may be tried again."""
+    ANSWERED = "answered"
+    """The server answered, well or badly: never tried again."""
+
+
+@dataclass(slots=True, eq=False)
+class Call:
+    """What a user asked for, once, and what has been learnt about it on the way down.
+
+    The upper half is fixed when the call is made; the lower half is filled in by routing and by the layers.
+    """
+
+    id: str
+    """Names this call in events, logs and errors."""
+    method: Method
+    name: str
+    """The tool as shown to callers; a prompt's name, a resource's URI or a listing's server for other methods."""
+    arguments: dict[str, Any]
+    domain: str
+    started: float
+    """Seconds on the event loop's clock."""
+    deadline: float
+    """Seconds on the event loop's clock; the whole call ends before it."""
+    attempt_timeout: float | None = None
+    """Seconds one attempt may take; None takes the server's policy."""
+    progress: ProgressCallback | None = None
+    meta: Mapping[str, Any] | None = None
+    cache: CacheMode = "use"
+    tracked: bool = False
+    """Whether it was made inside a tracked domain operation, which counts the domain's request itself."""
+
+    server: str = ""
+    """The configured server this call is routed to; empty until it is known."""
+    target: str = ""
+    """The name the server itself uses for the tool."""
+    problems: Callable[[dict[str, Any]], tuple[str, ...]] | None = None
+    """What is wrong with the arguments, one line per mistake; None where nothing is known about them."""
+    repeatable: bool = False
+    """Whether running it twice is known to be harmless."""
+    replica: str | None = None
+    attempts: int = 0
+    """Attempts that were handed to a connection."""
+    delivery: Delivery = Delivery.NOT_SENT
+    """What is known about the latest attempt."""
+    may_have_run: bool = False
+    """Whether any attempt so far may have been executed."""
+    cached: CacheOutcome = "bypass"
+    fallback: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where an answer came from."""
+
+    server: str = ""
+    replica: str | None = None
+    attempts: int = 0
+    """Attempts sent to a server; 0 for an answer from the cache."""
+    cache: CacheOutcome = "bypass"
+    fallback: str | None = None
+    """Name of the substitute that answered, None when the tool itself did."""
+    degraded: bool = False
+    """True when the answer is a substitute or stale."""
+    duration: float = 0.0
+    """Seconds from the call to its answer, queueing and retries included."""
+
+
+_NOWHERE = Provenance()
+
+
+class ToolResult(CallToolResult):
+    """An `mcp` `CallToolResult` that knows where it came from. On the wire it is the same result."""
+
+    _provenance: Provenance = PrivateAttr(default=_NOWHERE)
+
+    @property
+    def provenance(self) -> Provenance:
+        """Where this answer came from; an empty record on a result no client made."""
+        return self._provenance
+
+    def with_provenance(self, provenance: Provenance) -> ToolResult:
+        """Mark this result in place and return it."""
+        self._provenance = provenance
+        return self
+
+
+Service: TypeAlias = Callable[[Call], Awaitable[Result]]
+
+
+class Layer(Protocol):
+    """Stands in front of a service: may refuse, repeat, bound or watch what passes."""
+
+    async def __call__(self, call: Call, call_next: Service) -> Result: ...
+
+
+def compose(layers: Sequence[Layer], service: Service) -> Service:
+    """Wrap `service` so that `layers[0]` sees each call first and its outcome last."""
+    for layer in reversed(layers):
+        service = partial(layer, call_next=service)
+    return service

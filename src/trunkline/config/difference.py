@@ -1,0 +1,44 @@
+"""What changed from one configuration to the next: which servers to open, to close and to rebuild.
+
+Pure; the order of names is that of the settings they are in.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from trunkline.config.settings import Settings
+
+__all__ = ["Difference", "difference"]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """The names of servers that are not the same in two settings. A server may have changed in both ways."""
+
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    changed_endpoint: tuple[str, ...] = ()
+    """Their connections lead elsewhere now."""
+    changed_policy: tuple[str, ...] = ()
+    """They obey other numbers now."""
+    tools_changed: bool = False
+    domains_changed: bool = False
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the two settings ask for the same; where they come from and their notices count for nothing."""
+        return self == Difference()
+
+
+def difference(old: Settings, new: Settings) -> Difference:
+    """Return what has to change where `old` is in force to make it `new`."""
+    kept = [(server, old.servers[name]) for name, server in new.servers.items() if name in old.servers]
+    return Difference(
+        added=tuple(name for name in new.servers if name not in old.servers),
+        removed=tuple(name for name in old.servers if name not in new.servers),
+        changed_endpoint=tuple(now.name for now, before in kept if now.endpoint != before.endpoint),
+        changed_policy=tuple(now.name for now, before in kept if now.policy != before.policy),
+        tools_changed=old.tools != new.tools,
+        domains_changed=old.domains != new.domains,
+    )

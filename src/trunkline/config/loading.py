@@ -1,0 +1,158 @@
+"""A file or a mapping to `Settings`: the whole configuration, its two halves and their keys.
+
+Every problem is found before the first is raised.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, TypeVar
+
+from trunkline.config.document import Document, parse, read_file
+from trunkline.config.lines import KeyPath
+from trunkline.config.policies import NO_EFFECT, overlay
+from trunkline.config.report import Report, nearest, printable
+from trunkline.config.servers import SLIP, read_servers
+from trunkline.config.settings import ServerSettings, Settings
+from trunkline.config.variables import expand
+from trunkline.errors import ConfigError
+from trunkline.policy import DomainPolicy, Endpoint, ServerPolicy, ToolPolicy
+
+__all__ = ["fallback_settings", "load", "settings_from"]
+
+_ROOTS = ("mcpServers", "trunkline")
+_EFFECTIVE = ("defaults", "servers", "tools", "domains")
+_INERT = ("cache", "alerts", "logging", "telemetry", "gateway")
+_INERT_OF_SERVER = ("replicas", "hedge", "fallback")
+_INERT_OF_TOOL = ("cache", "fallback")
+
+NamedPolicy = TypeVar("NamedPolicy", ToolPolicy, DomainPolicy)
+
+
+def load(
+    source: str | os.PathLike[str] | Mapping[str, Any],
+    *,
+    environ: Mapping[str, str] | None = None,
+    must_exist: bool = False,
+) -> Settings:
+    """Return the settings a `.json` or `.toml` file, or a mapping of the same shape, describes.
+
+    `environ` has the variables that `${NAME}` may name; None takes the process's. A missing file gives the built-in
+    configuration, which has no servers, and a notice that says so. Raises ConfigError with every problem of the
+    source, and with `must_exist` also for a missing file.
+    """
+    variables = os.environ if environ is None else environ
+    if isinstance(source, Mapping):
+        return settings_from(Document("configuration", "mapping", source), variables)
+    path = os.fsdecode(source)
+    try:
+        data = read_file(path)
+    except FileNotFoundError as error:
+        if must_exist:
+            problem = f"{printable(path)}: no such file; create it or give another path"
+            raise ConfigError([problem], source=printable(path)) from error
+        return fallback_settings(path)
+    return settings_from(parse(path, data), variables)
+
+
+def fallback_settings(path: str) -> Settings:
+    """Return the built-in configuration, for want of the file at `path`: no servers, and a notice that says so."""
+    source = printable(path)
+    notice = f"{source}: no such file; the built-in configuration is in force, without any server: create the file"
+    return Settings(source, notices=(f"{notice} or give another path",), is_fallback=True)
+
+
+def settings_from(document: Document, environ: Mapping[str, str]) -> Settings:
+    """Return the settings of a document. Raises ConfigError with every problem in it."""
+    report = Report(document.source, document.values, document.lines)
+    for path, line in document.repeated:
+        report.problem(path, "this key stands twice in one object; keep one of the two", line=line)
+    _check_roots(document, report)
+    endpoints = read_servers(document.values.get("mcpServers", {}), environ, report)
+    ours = expand(document.values.get("trunkline", {}), ("trunkline",), environ, report)
+    if isinstance(ours, Mapping):
+        _check_sections(ours, report)
+    else:
+        report.mismatch(("trunkline",), "a table")
+        ours = {}
+    servers = _servers(ours, endpoints, report)
+    tools = _named(ours, "tools", ToolPolicy(), report, _INERT_OF_TOOL)
+    domains = _named(ours, "domains", DomainPolicy(), report)
+    if not endpoints:
+        report.notice((), "no server is configured: name one under mcpServers")
+    report.raise_problems()
+    return Settings(document.source, servers, tools, domains, report.notices)
+
+
+def _check_roots(document: Document, report: Report) -> None:
+    values = document.values
+    if document.form == "json" and "servers" in values and "mcpServers" not in values:
+        report.problem(("servers",), 'this map is called "mcpServers" here: rename it')
+    for key in values:
+        if key in _ROOTS:
+            continue
+        if not isinstance(key, str):
+            report.problem((), "a key at the top is not text, expected mcpServers or trunkline")
+        elif document.form != "json":
+            report.unknown((key,), _ROOTS)
+        elif key == "servers":
+            if "mcpServers" in values:
+                report.notice((key,), "is not used: servers stand under mcpServers")
+        elif nearest(key.replace("_", ""), _ROOTS, cutoff=SLIP):
+            report.unknown((key,), _ROOTS)
+        else:
+            report.notice((key,), "is not used")
+
+
+def _check_sections(ours: Mapping[str, Any], report: Report) -> None:
+    for key in ours:
+        if key in _INERT:
+            report.notice(("trunkline", key), NO_EFFECT)
+        elif key not in _EFFECTIVE:
+            report.unknown(("trunkline", key), (*_EFFECTIVE, *_INERT))
+
+
+def _servers(
+    ours: Mapping[str, Any], endpoints: Mapping[str, Endpoint | None], report: Report
+) -> Mapping[str, ServerSettings]:
+    defaults = overlay(ServerPolicy(), ours.get("defaults", {}), ("trunkline", "defaults"), report)
+    policies: dict[str, ServerPolicy] = {}
+    for name, table in _section(ours, "servers", report).items():
+        path = ("trunkline", "servers", name)
+        if name not in endpoints:
+            near = nearest(name, endpoints)
+            known = f"servers: {', '.join(endpoints)}" if endpoints else "there are none"
+            advice = f'did you mean "{near}"?' if near else known
+            report.problem(path, f"no server of that name under mcpServers; {advice}")
+        policies[name] = overlay(defaults, table, path, report, inert=_INERT_OF_SERVER)
+    return MappingProxyType(
+        {
+            name: ServerSettings(name, endpoint, policies.get(name, defaults))
+            for name, endpoint in endpoints.items()
+            if endpoint is not None
+        }
+    )
+
+
+def _named(
+    ours: Mapping[str, Any], section: str, base: NamedPolicy, report: Report, inert: tuple[str, ...] = ()
+) -> Mapping[str, NamedPolicy]:
+    return MappingProxyType(
+        {
+            name: overlay(base, table, ("trunkline", section, name), report, inert=inert)
+            for name, table in _section(ours, section, report).items()
+        }
+    )
+
+
+def _section(ours: Mapping[str, Any], section: str, report: Report) -> Mapping[str, Any]:
+    path: KeyPath = ("trunkline", section)
+    tables = ours.get(section, {})
+    if not isinstance(tables, Mapping):
+        report.mismatch(path, "a table of tables by name")
+        return {}
+    if "" in tables:
+        report.problem((*path, ""), "a name is empty, expected at least one character")
+    return tables

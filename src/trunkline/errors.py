@@ -1,0 +1,194 @@
+"""Everything Trunkline raises, and for each whether the tool may have run.
+
+    TrunklineError
+    ├── ConfigError              a mistake in a configuration: file, key path, what was found, what was expected
+    ├── CallRejected             never sent: the tool has not run
+    │   ├── InvalidArguments     the arguments do not fit the tool's schema
+    │   ├── ToolNotFound         no server has a tool (or prompt, or resource) of that name
+    │   ├── CircuitOpen          the server keeps failing; `retry_after` says when to come back
+    │   ├── BulkheadFull         too many calls wait for this server already
+    │   └── ServerUnavailable    no connection to the server could be had
+    ├── CallFailed               sent: the tool may have run, unless `may_have_run` says otherwise
+    │   ├── AttemptTimeout       no answer within one attempt's timeout
+    │   ├── ConnectionLost       the connection ended before the answer
+    │   ├── ServerError          the server answered with an error of the protocol or of HTTP
+    │   └── InvalidResult        the server answered with something that is not a valid result
+    └── DeadlineExceeded         the whole call's deadline passed
+
+A tool's own `is_error` result is a result: it is returned, not raised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from trunkline.call import Delivery
+
+__all__ = [
+    "AttemptTimeout",
+    "BulkheadFull",
+    "CallError",
+    "CallFailed",
+    "CallRejected",
+    "CircuitOpen",
+    "ConfigError",
+    "ConnectionLost",
+    "DeadlineExceeded",
+    "InvalidArguments",
+    "InvalidResult",
+    "ServerError",
+    "ServerUnavailable",
+    "ToolNotFound",
+    "TrunklineError",
+]
+
+
+class TrunklineError(Exception):
+    """Root of the tree."""
+
+
+class ConfigError(TrunklineError):
+    """A mistake in a configuration. `problems` lists every one found, in file order."""
+
+    def __init__(self, problems: Sequence[str], *, source: str = "") -> None:
+        self.source = source
+        """The file, or a word for where the mapping came from."""
+        self.problems = tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+
+class CallError(TrunklineError):
+    """A call that has no answer. Says for which tool and server, and whether the tool may have run."""
+
+    delivery: Delivery = Delivery.NOT_SENT
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        tool: str = "",
+        server: str = "",
+        attempts: int = 0,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.tool = tool
+        """The tool as shown to callers."""
+        self.server = server
+        """The configured server, empty when none was found."""
+        self.attempts = attempts
+        """Attempts that were handed to a connection."""
+        self.retry_after = retry_after
+        """Seconds after which another try is worth it; None when unknown."""
+
+    @property
+    def may_have_run(self) -> bool:
+        """Whether the server may have executed the tool, in any attempt of this call."""
+        return self.delivery in (Delivery.UNKNOWN, Delivery.ANSWERED)
+
+    @property
+    def code(self) -> str:
+        """A constant, low-cardinality name for labels and wires: the class name."""
+        return type(self).__name__
+
+
+class CallRejected(CallError):
+    """Never sent: the tool has not run."""
+
+
+class InvalidArguments(CallRejected):
+    """The arguments do not fit the tool's input schema. `problems` has one line per mistake."""
+
+    def __init__(self, message: str, *, problems: Sequence[str] = (), tool: str = "", server: str = "") -> None:
+        super().__init__(message, tool=tool, server=server)
+        self.problems = tuple(problems)
+
+
+class ToolNotFound(CallRejected):
+    """No server has a tool of that name. `suggestions` are the nearest known names."""
+
+    def __init__(self, message: str, *, suggestions: Sequence[str] = (), tool: str = "", server: str = "") -> None:
+        super().__init__(message, tool=tool, server=server)
+        self.suggestions = tuple(suggestions)
+
+
+class CircuitOpen(CallRejected):
+    """The server's circuit is open; `retry_after` is always set."""
+
+
+class BulkheadFull(CallRejected):
+    """Too many calls wait for this server, or this one could not be served before its deadline."""
+
+
+class ServerUnavailable(CallRejected):
+    """No connection to the server could be had in time."""
+
+
+class CallFailed(CallError):
+    """Sent, and no result. `may_have_run` is False only where the server itself said that it did not execute it."""
+
+    delivery = Delivery.UNKNOWN
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        delivery: Delivery | None = None,
+        incident: object | None = None,
+        **details: Any,
+    ) -> None:
+        super().__init__(message, **details)
+        if delivery is not None:
+            self.delivery = delivery
+        self.incident = incident
+        """Failures with the same incident (one lost connection) are one failure to circuits and budgets."""
+
+
+class AttemptTimeout(CallFailed):
+    """No answer within one attempt's timeout."""
+
+
+class ConnectionLost(CallFailed):
+    """The connection ended before the answer."""
+
+
+class ServerError(CallFailed):
+    """The server answered with an error of the protocol or of HTTP.
+
+    `error_code` is the JSON-RPC code, `status` the HTTP status, `data` the error's data; each None when absent.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        error_code: int | None = None,
+        status: int | None = None,
+        data: Any = None,
+        delivery: Delivery = Delivery.ANSWERED,
+        **details: Any,
+    ) -> None:
+        super().__init__(message, delivery=delivery, **details)
+        self.error_code = error_code
+        self.status = status
+        self.data = data
+
+    @property
+    def is_overload(self) -> bool:
+        """Whether the server asked to slow down (HTTP 429 or 503): worth trying again later."""
+        return self.status in (429, 503)
+
+
+class InvalidResult(CallFailed):
+    """The server answered, but not with a valid result of this tool. The tool has very likely run."""
+
+    delivery = Delivery.ANSWERED
+
+
+class DeadlineExceeded(CallError):
+    """The whole call's deadline passed. `may_have_run` tells whether an attempt was under way."""
+
+    def __init__(self, message: str, *, may_have_run: bool, **details: Any) -> None:
+        super().__init__(message, **details)
+        self.delivery = Delivery.UNKNOWN if may_have_run else Delivery.NOT_SENT

@@ -1,0 +1,130 @@
+"""The composition root: everything wired from one configuration, and nothing global.
+
+Every part can also be built by hand from its constructor; this is the wiring most applications want.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from types import TracebackType
+from typing import Any
+
+import anyio
+import anyio.to_thread
+from anyio.abc import TaskGroup
+
+from trunkline.config import ConfigSource, Settings, load
+from trunkline.config.difference import difference
+from trunkline.errors import ConfigError
+from trunkline.events import ConfigRejected, ConfigReloaded, EventBus, Observer
+from trunkline.health.monitor import HealthMonitor
+from trunkline.mcp_client import EnhancedMCPClient
+from trunkline.monitoring.logging import LogObserver
+from trunkline.monitoring.metrics import MetricsCollector
+from trunkline.pool.owner import Owner
+from trunkline.registry.tool_registry import ToolRegistry
+
+__all__ = ["Infrastructure"]
+
+_POLL = 1.0
+"""Seconds between looks at the configuration file; it is read in a thread."""
+
+
+class Infrastructure:
+    """What a domain service is given: the client, the metrics, the registry and the health of everything.
+
+    Entering it never fails because a server is down: it starts degraded and says so in its health.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        observers: Iterable[Observer] = (),
+        source: ConfigSource | None = None,
+    ) -> None:
+        """Wire the parts for `settings`; with a `source`, its file is watched and reloaded when it changes."""
+        self.settings = settings
+        """The configuration in force."""
+        self.bus = EventBus([LogObserver(), *observers])
+        self.metrics = MetricsCollector()
+        self.metrics.watch(self.bus)
+        self.mcp_client = EnhancedMCPClient(settings.servers, tools=settings.tools, bus=self.bus)
+        self._source = source
+        self._owner = Owner(self._main)
+        self._stopping = anyio.Event()
+
+    def __repr__(self) -> str:
+        return f"<Infrastructure {self.settings.source} {self.mcp_client!r}>"
+
+    @classmethod
+    def from_config(
+        cls, source: str | os.PathLike[str] | Mapping[str, Any], *, observers: Iterable[Observer] = ()
+    ) -> Infrastructure:
+        """Wire everything for a `.json` or `.toml` file, which is then watched, or for a mapping of the same shape.
+
+        A missing file is the built-in configuration without servers, said aloud in `settings.notices`.
+
+        Raises:
+            ConfigError: With every problem of the source: where, what was found, what was expected.
+        """
+        if isinstance(source, Mapping):
+            return cls(load(source), observers=observers)
+        watched = ConfigSource(source)
+        return cls(watched.initial, observers=observers, source=watched)
+
+    @property
+    def registry(self) -> ToolRegistry:
+        """Every tool of every server, and whether it can be called now."""
+        return self.mcp_client.registry
+
+    @property
+    def health(self) -> HealthMonitor:
+        """The last known health of everything; `report()` is a plain read."""
+        return self.mcp_client.monitor
+
+    async def __aenter__(self) -> Infrastructure:
+        await self.mcp_client.__aenter__()
+        await self._owner.start()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None = None,
+        exc: BaseException | None = None,
+        traceback: TracebackType | None = None,
+    ) -> None:
+        with anyio.CancelScope(shield=True):
+            self._stopping.set()
+            await self._owner.wait_ended()
+            await self.mcp_client.aclose()
+
+    async def aclose(self) -> None:
+        """Leave, where `async with` does not fit."""
+        await self.__aexit__()
+
+    async def _main(self, tasks: TaskGroup) -> None:
+        if self._source is not None:
+            tasks.start_soon(self._reload_when_changed, self._source)
+        await self._stopping.wait()
+        tasks.cancel_scope.cancel()
+
+    async def _reload_when_changed(self, source: ConfigSource) -> None:
+        while True:
+            await anyio.sleep(_POLL)
+            found = await anyio.to_thread.run_sync(source.poll)
+            if found is not None:
+                self.reload(found)
+
+    def reload(self, found: Settings | ConfigError) -> None:
+        """Put a new configuration in force, or tell why it cannot be; the last good one then stays. Drops no call."""
+        now = anyio.current_time()
+        if isinstance(found, ConfigError):
+            self.bus.emit(ConfigRejected(now, found.source, found.problems))
+            return
+        changes = difference(self.settings, found)
+        self.settings = found
+        self.mcp_client.apply(found.servers.values(), found.tools)
+        changed = tuple(dict.fromkeys((*changes.changed_endpoint, *changes.changed_policy)))
+        self.bus.emit(ConfigReloaded(now, found.source, changes.added, changes.removed, changed))

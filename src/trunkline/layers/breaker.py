@@ -1,0 +1,68 @@
+"""Breaker layer: leaves a server alone that keeps failing. Below retry, so every attempt is judged; above timeout."""
+
+from __future__ import annotations
+
+import anyio
+from mcp_types import INTERNAL_ERROR, Result
+
+from trunkline.call import Call, Delivery, Service
+from trunkline.errors import CallFailed, CircuitOpen, ServerError
+from trunkline.resilience.circuit import Circuit, Verdict
+
+__all__ = ["BreakerLayer"]
+
+
+class BreakerLayer:
+    """Refuses attempts while the circuit is open, and tells it how the others ended.
+
+    Raises:
+        CircuitOpen: `retry_after` says when to come back.
+    """
+
+    def __init__(self, circuit: Circuit, *, lease: float) -> None:
+        self._circuit = circuit
+        self._lease = lease
+
+    async def __call__(self, call: Call, call_next: Service) -> Result:
+        """Pass the attempt on if the circuit lets it."""
+        started = anyio.current_time()
+        permit = self._circuit.acquire(started, may_probe=call.repeatable, lease=self._lease)
+        if permit is None:
+            retry_after = self._circuit.retry_after(started, may_probe=call.repeatable)
+            raise CircuitOpen(
+                f"server {call.server!r} keeps failing and is left alone; try again in {retry_after:.1f} s",
+                tool=call.name,
+                server=call.server,
+                retry_after=retry_after,
+            )
+        # Refused below us or cancelled by its caller: no evidence either way.
+        verdict, soft, incident = Verdict.NOTHING, False, None
+        try:
+            result = await call_next(call)
+            verdict = Verdict.SUCCESS
+        except CallFailed as error:
+            verdict, soft = _judge(error)
+            incident = error.incident
+            raise
+        except anyio.get_cancelled_exc_class():
+            # Abandoned because the deadline passed while the server had it: the server was too slow.
+            if call.delivery is Delivery.UNKNOWN and anyio.current_time() >= call.deadline:
+                verdict = Verdict.FAILURE
+            raise
+        finally:
+            now = anyio.current_time()
+            self._circuit.release(permit, verdict, now, duration=now - started, soft=soft, incident=incident)
+        return result
+
+
+def _judge(error: CallFailed) -> tuple[Verdict, bool]:
+    """What a failure says about the server, and whether it is only a sign of overload."""
+    if isinstance(error, ServerError):
+        if error.is_overload or error.error_code == INTERNAL_ERROR:
+            return Verdict.FAILURE, True
+        if error.delivery in (Delivery.ANSWERED, Delivery.REFUSED):
+            # It answered, so it is well; what it did not like was this call.
+            return Verdict.SUCCESS, False
+    if error.delivery is Delivery.ANSWERED:
+        return Verdict.SUCCESS, False
+    return Verdict.FAILURE, False

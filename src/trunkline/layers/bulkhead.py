@@ -1,0 +1,59 @@
+"""Bulkhead layer: bounds who uses a server's connections and who waits. Innermost: it guards the pool alone."""
+
+from __future__ import annotations
+
+import anyio
+from mcp_types import Result
+
+from trunkline.call import Call, Service
+from trunkline.errors import BulkheadFull
+from trunkline.resilience.admission import Admission, Ticket
+
+__all__ = ["BulkheadLayer"]
+
+
+class BulkheadLayer:
+    """Lets a bounded number of attempts through at once; the others wait, first come, first served.
+
+    Raises:
+        BulkheadFull: Too many wait already, or this one's turn would come after its deadline.
+    """
+
+    def __init__(self, admission: Admission) -> None:
+        self._admission = admission
+
+    async def __call__(self, call: Call, call_next: Service) -> Result:
+        """Serve the attempt when its turn comes."""
+        if not self._admission.try_enter():
+            await self._wait(call)
+        entered = anyio.current_time()
+        try:
+            return await call_next(call)
+        finally:
+            now = anyio.current_time()
+            _wake(self._admission.leave(now, now - entered))
+
+    async def _wait(self, call: Call) -> None:
+        admission, now = self._admission, anyio.current_time()
+        ticket = admission.enqueue(call.deadline, now)
+        if ticket is None:
+            waiting = f"{admission.in_flight} calls are under way and {admission.waiting} wait"
+            raise BulkheadFull(
+                f"server {call.server!r} is busy: {waiting}, so this one could not be served in time",
+                tool=call.name,
+                server=call.server,
+                retry_after=admission.expected_wait(),
+            )
+        turn = anyio.Event()
+        ticket.wake = turn.set
+        try:
+            await turn.wait()
+        except BaseException:
+            # Cancelled: perhaps just after the turn came, which then goes to the next in line.
+            _wake(admission.abandon(ticket, anyio.current_time()))
+            raise
+
+
+def _wake(ticket: Ticket | None) -> None:
+    if ticket is not None:
+        ticket.wake()

@@ -1,0 +1,35 @@
+"""Deadline layer: the whole call ends in time. Above everything that can block."""
+
+from __future__ import annotations
+
+import anyio
+from mcp_types import Result
+
+from trunkline.call import Call, Delivery, Service
+from trunkline.errors import DeadlineExceeded
+
+__all__ = ["DeadlineLayer"]
+
+
+class DeadlineLayer:
+    """Cancels what is left of a call at its deadline.
+
+    Raises:
+        DeadlineExceeded: `may_have_run` tells whether a server may have executed it.
+    """
+
+    async def __call__(self, call: Call, call_next: Service) -> Result:
+        """Serve the call within its deadline."""
+        with anyio.CancelScope(deadline=call.deadline) as scope:
+            return await call_next(call)
+        # Only this scope's own cancellation leads here; anybody else's has been raised through it.
+        assert scope.cancelled_caught  # noqa: S101 - for the reader and the type checker
+        may_have_run = call.may_have_run or call.delivery in (Delivery.UNKNOWN, Delivery.ANSWERED)
+        state = "it may have run" if may_have_run else "it was not sent"
+        where = f" on server {call.server!r}" if call.server else ""
+        raise DeadlineExceeded(
+            f"{call.name!r}{where} did not finish within {call.deadline - call.started:g} s; {state}",
+            may_have_run=may_have_run,
+            tool=call.name,
+            server=call.server,
+        )

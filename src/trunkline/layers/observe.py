@@ -1,0 +1,72 @@
+"""Observe layer: exactly one start and one finish for every call, and every answer's provenance.
+
+Outermost: whatever happens below, cancellation included, is told once.
+"""
+
+from __future__ import annotations
+
+import anyio
+from mcp_types import Result
+
+from trunkline.call import Call, Provenance, Service, ToolResult
+from trunkline.errors import CallError
+from trunkline.events import CallFinished, CallStarted, Emit
+
+__all__ = ["ObserveLayer"]
+
+
+class ObserveLayer:
+    """Emits `CallStarted` and `CallFinished`, and marks results with where they came from."""
+
+    def __init__(self, *, emit: Emit) -> None:
+        self._emit = emit
+
+    async def __call__(self, call: Call, call_next: Service) -> Result:
+        """Serve the call and tell of it."""
+        self._emit(CallStarted(call.started, call.id, call.method, call.name, call.domain))
+        outcome = "cancelled"
+        try:
+            result = await call_next(call)
+        except CallError as error:
+            outcome = error.code
+            error.attempts = call.attempts
+            raise
+        except Exception as error:
+            # Not ours, so a bug: told like any other end, and raised as it is.
+            outcome = type(error).__name__
+            raise
+        else:
+            outcome = "ok"
+            if isinstance(result, ToolResult):
+                outcome = "tool_error" if result.is_error else "ok"
+                result.with_provenance(
+                    Provenance(
+                        server=call.server,
+                        replica=call.replica,
+                        attempts=call.attempts,
+                        cache=call.cached,
+                        fallback=call.fallback,
+                        degraded=call.fallback is not None or call.cached == "stale",
+                        duration=anyio.current_time() - call.started,
+                    )
+                )
+            return result
+        finally:
+            now = anyio.current_time()
+            self._emit(
+                CallFinished(
+                    at=now,
+                    call_id=call.id,
+                    method=call.method,
+                    name=call.name,
+                    domain=call.domain,
+                    server=call.server,
+                    outcome=outcome,
+                    duration=now - call.started,
+                    attempts=call.attempts,
+                    cache=call.cached,
+                    fallback=call.fallback,
+                    may_have_run=call.may_have_run,
+                    tracked=call.tracked,
+                )
+            )

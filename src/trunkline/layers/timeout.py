@@ -1,0 +1,59 @@
+"""Timeout layer: one attempt ends in time, waiting included. Below the breaker, so that it sees timeouts."""
+
+from __future__ import annotations
+
+import anyio
+from mcp_types import Result
+
+from trunkline.call import Call, Delivery, ProgressCallback, Service
+from trunkline.errors import AttemptTimeout, ServerUnavailable
+
+__all__ = ["TimeoutLayer"]
+
+
+class TimeoutLayer:
+    """Bounds one attempt by the call's attempt timeout, or the server's. Progress extends it, never the deadline.
+
+    Raises:
+        AttemptTimeout: The server had it and did not answer.
+        ServerUnavailable: The attempt was never sent: no turn or no connection in time.
+    """
+
+    def __init__(self, timeout: float) -> None:
+        self._timeout = timeout
+
+    async def __call__(self, call: Call, call_next: Service) -> Result:
+        """Serve the attempt in time."""
+        timeout = self._timeout if call.attempt_timeout is None else call.attempt_timeout
+        started = anyio.current_time()
+        if call.progress is None and started + timeout >= call.deadline:
+            # The deadline comes first anyway: one scope less on the hot path.
+            return await call_next(call)
+        with anyio.CancelScope(deadline=started + timeout) as scope:
+            if call.progress is not None:
+                return await self._serve_with_progress(call, call_next, call.progress, scope, timeout)
+            return await call_next(call)
+        if call.delivery is Delivery.NOT_SENT:
+            raise ServerUnavailable(
+                f"server {call.server!r} took no attempt within {timeout:g} s",
+                tool=call.name,
+                server=call.server,
+            )
+        raise AttemptTimeout(
+            f"server {call.server!r} did not answer {call.name!r} within {timeout:g} s; it may have run",
+            tool=call.name,
+            server=call.server,
+        )
+
+    async def _serve_with_progress(
+        self, call: Call, call_next: Service, told: ProgressCallback, scope: anyio.CancelScope, timeout: float
+    ) -> Result:
+        async def extend(progress: float, total: float | None, message: str | None) -> None:
+            scope.deadline = max(scope.deadline, anyio.current_time() + timeout)
+            await told(progress, total, message)
+
+        call.progress = extend
+        try:
+            return await call_next(call)
+        finally:
+            call.progress = told

@@ -1,0 +1,273 @@
+"""The enhanced MCP client: every tool call of an application goes through here.
+
+The same method names and leading parameters as the SDK's `mcp.Client`, over all configured servers at once. It holds
+the client's stack and the fleet of servers; what happens to a call is said in `stack.py`.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Mapping
+from types import TracebackType
+from typing import Any, TypeVar
+
+import anyio
+import mcp_types as types
+
+from trunkline.call import CURRENT_DOMAIN, UNATTRIBUTED, CacheMode, Call, Method, ProgressCallback, ToolResult
+from trunkline.content import Content
+from trunkline.events import EventBus, Observer
+from trunkline.fleet import Fleet
+from trunkline.health.monitor import HealthMonitor, HealthReport
+from trunkline.policy import Endpoint, HttpEndpoint, ServerPolicy, ServerSettings, ToolPolicy
+from trunkline.registry.availability_fold import AvailabilityFold
+from trunkline.registry.tool_registry import ToolRegistry
+from trunkline.stack import client_stack
+
+__all__ = ["EnhancedMCPClient"]
+
+ResultT = TypeVar("ResultT", bound=types.Result)
+
+_DEFAULT_TIMEOUT = ServerPolicy().timeout
+_STARTUP = 3.0
+"""Seconds after opening in which listings wait for servers that have neither answered nor failed yet."""
+
+
+class EnhancedMCPClient:
+    """Calls tools on any number of servers, resiliently. Enter it once; call it from any task; leave it in any task.
+
+    Entering never fails because a server is down, and takes no longer than the first server that answers.
+    """
+
+    def __init__(
+        self,
+        servers: Mapping[str, Endpoint | ServerSettings | str] | Iterable[ServerSettings] = (),
+        *,
+        tools: Mapping[str, ToolPolicy] | None = None,
+        bus: EventBus | None = None,
+        observers: Iterable[Observer] = (),
+        rng: random.Random | None = None,
+    ) -> None:
+        """Describe the client; nothing is started before it is entered.
+
+        Args:
+            servers: By name: an endpoint, a URL, or settings with policies.
+            tools: Policies by tool name as shown to callers.
+            bus: Where events go; one of its own when None.
+            observers: Told every event.
+            rng: Source of all jitter; give a seeded one for repeatable tests.
+        """
+        self.bus = bus or EventBus()
+        for observer in observers:
+            self.bus.subscribe(observer)
+        self.registry = ToolRegistry(emit=self.bus.emit, tools=tools or {})
+        self._rng = rng or random.Random()  # noqa: S311 - jitter and request ids, not secrets
+        self._servers = tuple(_settings_of(servers))
+        self._health = HealthMonitor(emit=self.bus.emit, rng=self._rng)
+        self.bus.subscribe(self._health.observe)
+        self.bus.subscribe(AvailabilityFold(self.registry))
+        self._fleet = Fleet(self.registry, self._health, emit=self.bus.emit, rng=self._rng)
+        self._service = client_stack(self._fleet.send, emit=self.bus.emit)
+        self._content = Content(self._fleet)
+        self._domain: str | None = None
+        self._opened_at = 0.0
+
+    def __repr__(self) -> str:
+        return f"<EnhancedMCPClient {self._fleet!r} {self.registry!r}>"
+
+    @property
+    def fleet(self) -> Fleet:
+        """The servers, their connections and their state."""
+        return self._fleet
+
+    async def __aenter__(self) -> EnhancedMCPClient:
+        self._opened_at = anyio.current_time()
+        await self._fleet.start(self._servers)
+        await self._fleet.wait_first_ready()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None = None,
+        exc: BaseException | None = None,
+        traceback: TracebackType | None = None,
+    ) -> None:
+        with anyio.CancelScope(shield=True):
+            await self._fleet.stop()
+
+    async def aclose(self) -> None:
+        """Leave, where `async with` does not fit."""
+        await self.__aexit__()
+
+    @property
+    def monitor(self) -> HealthMonitor:
+        """Watches the servers."""
+        return self._health
+
+    def health(self) -> HealthReport:
+        """The last known health of everything. A plain read: no I/O."""
+        return self._health.report()
+
+    def for_domain(self, domain: str) -> EnhancedMCPClient:
+        """The same client, bound to a domain: its calls are recorded under it."""
+        bound = object.__new__(type(self))
+        bound.__dict__.update(self.__dict__)
+        bound._domain = domain  # noqa: SLF001 - another instance of this class
+        return bound
+
+    async def call_tool(
+        self,
+        name: str,
+        arguments: Mapping[str, Any] | None = None,
+        read_timeout_seconds: float | None = None,
+        progress_callback: ProgressCallback | None = None,
+        *,
+        meta: Mapping[str, Any] | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - the deadline of a whole call, as its documentation says
+        domain: str | None = None,
+        cache: CacheMode = "use",
+    ) -> ToolResult:
+        """Call a tool by its full name, `<server>_<tool>`, or by its bare name while that is unique.
+
+        Args:
+            name: The tool.
+            arguments: Checked against the tool's schema before anything is sent.
+            read_timeout_seconds: Seconds one attempt may take; the server's policy when None.
+            progress_callback: Hears of progress; each report extends the attempt, never the deadline.
+            meta: The request's `_meta`.
+            timeout: Seconds the whole call may take, queueing, retries and fallbacks included; by policy when None.
+            domain: Whom to record it under; the enclosing tracked operation's domain when None.
+            cache: How a cached answer may be used.
+
+        Raises:
+            CallRejected: It was not sent; the tool has not run.
+            CallFailed: It may have run, unless `may_have_run` says otherwise.
+            DeadlineExceeded: `timeout` passed.
+        """
+        tool = self.registry.get(name)
+        if timeout is None and tool is not None:
+            timeout = tool.policy.timeout or self._fleet.policy_of(tool.server).timeout
+        call = self._new_call("tools/call", name, dict(arguments or {}), timeout, domain)
+        call.attempt_timeout, call.progress, call.meta, call.cache = (
+            read_timeout_seconds,
+            progress_callback,
+            meta,
+            cache,
+        )
+        return _expect(await self._service(call), ToolResult)
+
+    async def list_tools(self, *, cursor: str | None = None) -> types.ListToolsResult:  # noqa: ARG002 - as `mcp.Client`
+        """Every tool of every server that has been reached, under its full name, in one page."""
+        await self._fleet.wait_settled(self._opened_at + _STARTUP)
+        return types.ListToolsResult(tools=self.registry.definitions())
+
+    async def list_resources(self, *, cursor: str | None = None) -> types.ListResourcesResult:  # noqa: ARG002
+        """Every resource of every server that can be reached, in one page."""
+        await self._fleet.wait_settled(self._opened_at + _STARTUP)
+        return await self._content.list_resources(self._ask)
+
+    async def list_resource_templates(
+        self,
+        *,
+        cursor: str | None = None,  # noqa: ARG002
+    ) -> types.ListResourceTemplatesResult:
+        """Every resource template of every server that can be reached, in one page."""
+        await self._fleet.wait_settled(self._opened_at + _STARTUP)
+        return await self._content.list_templates(self._ask)
+
+    async def read_resource(self, uri: str, *, meta: Mapping[str, Any] | None = None) -> types.ReadResourceResult:
+        """Read a resource from the server that lists it, or whose template fits it; raises as `call_tool`."""
+        await self._fleet.wait_settled(self._opened_at + _STARTUP)
+        server = await self._content.find_resource(uri, self._ask)
+        return _expect(await self._ask("resources/read", server, uri, meta=meta), types.ReadResourceResult)
+
+    async def list_prompts(self, *, cursor: str | None = None) -> types.ListPromptsResult:  # noqa: ARG002
+        """Every prompt of every server that can be reached, under its full name, in one page."""
+        await self._fleet.wait_settled(self._opened_at + _STARTUP)
+        return await self._content.list_prompts(self._ask)
+
+    async def get_prompt(
+        self, name: str, arguments: dict[str, str] | None = None, *, meta: Mapping[str, Any] | None = None
+    ) -> types.GetPromptResult:
+        """Get a prompt by its full name, or by its bare name while that is unique; raises as `call_tool`."""
+        await self._fleet.wait_settled(self._opened_at + _STARTUP)
+        server, target = await self._content.find_prompt(name, self._ask)
+        return _expect(
+            await self._ask("prompts/get", server, target, arguments or {}, meta=meta), types.GetPromptResult
+        )
+
+    async def complete(
+        self,
+        ref: types.PromptReference | types.ResourceTemplateReference,
+        argument: dict[str, str],
+        context_arguments: dict[str, str] | None = None,
+    ) -> types.CompleteResult:
+        """Suggestions for an argument of a prompt or resource template; raises as `call_tool`."""
+        await self._fleet.wait_settled(self._opened_at + _STARTUP)
+        if isinstance(ref, types.PromptReference):
+            server, target = await self._content.find_prompt(ref.name, self._ask)
+            ref = ref.model_copy(update={"name": target})
+        else:
+            server = await self._content.find_resource(ref.uri, self._ask)
+            target = ref.uri
+        arguments = {"ref": ref, "argument": argument, "context_arguments": context_arguments}
+        return _expect(await self._ask("completion/complete", server, target, arguments), types.CompleteResult)
+
+    def apply(self, servers: Iterable[ServerSettings], tools: Mapping[str, ToolPolicy] | None = None) -> None:
+        """Put other settings in force while calls run: servers are added, changed and removed; no call is dropped."""
+        if tools is not None:
+            self.registry.set_policies(tools=tools)
+        self._fleet.apply(servers)
+
+    async def _ask(
+        self,
+        method: Method,
+        server: str,
+        target: str,
+        arguments: dict[str, Any] | None = None,
+        *,
+        meta: Mapping[str, Any] | None = None,
+    ) -> types.Result:
+        """One call that is not a tool's, to a server already known. All of them read, so they are repeatable."""
+        call = self._new_call(method, target, arguments or {}, self._fleet.policy_of(server).timeout, None)
+        call.server, call.target, call.repeatable, call.meta = server, target, True, meta
+        return await self._service(call)
+
+    def _new_call(
+        self, method: Method, name: str, arguments: dict[str, Any], timeout: float | None, domain: str | None
+    ) -> Call:
+        now = anyio.current_time()
+        tracked = CURRENT_DOMAIN.get()
+        return Call(
+            id=f"{self._rng.getrandbits(64):016x}",
+            method=method,
+            name=name,
+            arguments=arguments,
+            domain=domain or tracked or self._domain or UNATTRIBUTED,
+            started=now,
+            deadline=now + (_DEFAULT_TIMEOUT if timeout is None else timeout),
+            tracked=tracked is not None,
+        )
+
+
+def _settings_of(
+    servers: Mapping[str, Endpoint | ServerSettings | str] | Iterable[ServerSettings],
+) -> Iterable[ServerSettings]:
+    if not isinstance(servers, Mapping):
+        yield from servers
+        return
+    for name, found in servers.items():
+        match found:
+            case ServerSettings():
+                yield found
+            case str():
+                yield ServerSettings(name, HttpEndpoint(found))
+            case endpoint:
+                yield ServerSettings(name, endpoint)
+
+
+def _expect(result: types.Result, kind: type[ResultT]) -> ResultT:
+    if not isinstance(result, kind):
+        msg = f"expected {kind.__name__}, got {type(result).__name__}"
+        raise TypeError(msg)
+    return result

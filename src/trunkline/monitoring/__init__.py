@@ -1,0 +1,18 @@
+"""Folds over the event stream: metrics, their exposition, and logs. Sees events only, never the call path itself."""
+
+from __future__ import annotations
+
+from trunkline.monitoring.asgi import MetricsMiddleware
+from trunkline.monitoring.logging import LogObserver, configure_logging
+from trunkline.monitoring.metrics import DomainStats, MetricsCollector, Trend
+from trunkline.monitoring.prometheus import PrometheusExporter
+
+__all__ = [
+    "DomainStats",
+    "LogObserver",
+    "MetricsCollector",
+    "MetricsMiddleware",
+    "PrometheusExporter",
+    "Trend",
+    "configure_logging",
+]

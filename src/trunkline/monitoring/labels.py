@@ -1,0 +1,35 @@
+"""Label values that are safe to keep and to print: names come from servers nobody vouches for."""
+
+from __future__ import annotations
+
+from typing import Final
+
+__all__ = ["LABEL_LENGTH", "OTHER", "UNKNOWN", "clean", "is_failure", "outcome_class"]
+
+LABEL_LENGTH: Final = 128
+"""Characters a label value may have; the rest is cut."""
+
+OTHER: Final = "_other"
+"""Where everything is counted for which a metric has no series left."""
+
+UNKNOWN: Final = "_unknown"
+"""The name of a tool that no server has: what a caller made up must not become a label."""
+
+
+def clean(value: object) -> str:
+    """Return `value` as text without control characters, cut to `LABEL_LENGTH` characters."""
+    text = value if isinstance(value, str) else str(value)
+    if len(text) <= LABEL_LENGTH and text.isprintable():
+        return text
+    # A name may be megabytes long; only its beginning is looked at.
+    return "".join(filter(str.isprintable, text[: 8 * LABEL_LENGTH]))[:LABEL_LENGTH]
+
+
+def is_failure(outcome: str) -> bool:
+    """Whether `outcome` counts as an error. What its caller cancelled is a request, and nobody's fault."""
+    return outcome not in ("ok", "cancelled")
+
+
+def outcome_class(outcome: str) -> str:
+    """Return `ok`, `cancelled` or `error`."""
+    return "error" if is_failure(outcome) else outcome

@@ -1,0 +1,173 @@
+"""Structured logging: for the library, a fold of the event stream into log records; for applications, where they go.
+
+As a library we only write to loggers below `trunkline`, which has a `NullHandler`, and touch nobody's handlers, levels
+or factories. `configure_logging` is for who owns the process: our command line, or your `main`.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from collections.abc import Callable
+from dataclasses import fields
+from enum import Enum
+from typing import Any, Final, Literal, NamedTuple, TextIO
+
+from trunkline.events import (
+    AttemptFinished,
+    CallFinished,
+    CallStarted,
+    CircuitChanged,
+    ConfigRejected,
+    ConfigReloaded,
+    ConnectFailed,
+    ConnectionLostEvent,
+    ConnectionOpened,
+    Event,
+    LoopLagged,
+    ObserverFailed,
+    RetryScheduled,
+    ServerProbed,
+    ToolDrifted,
+    ToolsChanged,
+)
+from trunkline.monitoring.labels import clean
+from trunkline.monitoring.log_output import ConsoleFormatter, JsonFormatter, QueuedOutput, RedactionFilter
+from trunkline.monitoring.redaction import redact
+
+__all__ = ["LogObserver", "configure_logging"]
+
+_Level = Callable[[Any], int]
+
+_ADDRESS: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]{0,20}://[^\s\"'<>]*")
+
+
+def _always(level: int) -> _Level:
+    return lambda _: level
+
+
+_DEBUG, _INFO, _WARNING = _always(logging.DEBUG), _always(logging.INFO), _always(logging.WARNING)
+
+_RECORDS: Final[dict[type[Event], tuple[str, str, _Level]]] = {
+    CallStarted: ("call", "call_started", _DEBUG),
+    CallFinished: ("call", "call_finished", _DEBUG),
+    AttemptFinished: ("call", "attempt_finished", _DEBUG),
+    RetryScheduled: ("call", "retry_scheduled", _DEBUG),
+    CircuitChanged: (
+        "circuit",
+        "circuit_changed",
+        lambda event: logging.WARNING if event.new == "open" else logging.INFO,
+    ),
+    ConnectionOpened: ("connection", "connection_opened", _INFO),
+    ConnectionLostEvent: ("connection", "connection_lost", _INFO),
+    # The first says that something broke; the rest only that it still is.
+    ConnectFailed: (
+        "connection",
+        "connect_failed",
+        lambda event: logging.WARNING if event.failures <= 1 else logging.DEBUG,
+    ),
+    ToolsChanged: ("registry", "tools_changed", _INFO),
+    ToolDrifted: ("registry", "tool_drifted", _INFO),
+    ServerProbed: ("health", "server_probed", _DEBUG),
+    LoopLagged: ("health", "loop_lagged", _DEBUG),
+    ConfigReloaded: ("config", "config_reloaded", _INFO),
+    ConfigRejected: ("config", "config_rejected", _WARNING),
+    ObserverFailed: ("observer", "observer_failed", _WARNING),
+}
+"""Logger below `trunkline`, message and level of each kind of event."""
+
+
+class _Route(NamedTuple):
+    logger: logging.Logger
+    message: str
+    level: _Level
+    fields: tuple[str, ...]
+
+
+class LogObserver:
+    """Turns events into log records: the message is a constant name, the facts are extras such as `trunkline_server`.
+
+    Single calls are DEBUG, changes of state INFO, the first sign of trouble WARNING. Lists are told by their length;
+    addresses and credentials in reasons are taken out; resources are not named, since their names are addresses.
+    """
+
+    def __init__(self, name: str = "trunkline") -> None:
+        """Write to loggers below `name`."""
+        top = logging.getLogger(name)
+        if not any(isinstance(handler, logging.NullHandler) for handler in top.handlers):
+            top.addHandler(logging.NullHandler())
+        self._routes: dict[type[Event], _Route] = {
+            kind: _Route(
+                top.getChild(child), message, level, tuple(field.name for field in fields(kind) if field.name != "at")
+            )
+            for kind, (child, message, level) in _RECORDS.items()
+        }
+
+    def __call__(self, event: Event) -> None:
+        """Log `event`, if anybody listens at its level."""
+        route = self._routes.get(type(event))
+        if route is None:
+            return
+        level = route.level(event)
+        if route.logger.isEnabledFor(level):
+            route.logger.log(level, route.message, extra=_extras(event, route.fields))
+
+
+def _extras(event: Event, names: tuple[str, ...]) -> dict[str, Any]:
+    extras = {f"trunkline_{name}": _plain(getattr(event, name)) for name in names}
+    if extras.get("trunkline_method") == "resources/read":
+        del extras["trunkline_name"]
+    return extras
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, str):
+        return redact(_ADDRESS.sub("[address]", clean(value)))
+    if isinstance(value, tuple):
+        return len(value)
+    return value.value if isinstance(value, Enum) else value
+
+
+def configure_logging(
+    format: Literal["json", "console"] = "json",  # noqa: A002 - the word every user looks for
+    level: str | int = "INFO",
+    stream: TextIO | None = None,
+) -> Callable[[], None]:
+    """Send the whole process's log to `stream`, and return a function that writes what is left and undoes it.
+
+    Credentials are taken out. Records are written by a thread, so a slow sink holds nobody: when 10,000 wait, more are
+    dropped and counted in the log. Called again, it replaces its earlier self. At exit it stops by itself.
+
+    Args:
+        format: `json` for one object a line, `console` for people.
+        level: Name or number; what is less severe is not logged.
+        stream: Where to write; standard error by default, since standard output may carry the protocol.
+
+    Raises:
+        ValueError: there is no such format or level.
+    """
+    formatters = {"json": JsonFormatter, "console": ConsoleFormatter}
+    if format not in formatters:
+        message = f"format = {format!r}: expected 'json' or 'console'"
+        raise ValueError(message)
+    root = logging.getLogger()
+    before = root.level
+    root.setLevel(level.upper() if isinstance(level, str) else level)
+    for earlier in [handler for handler in root.handlers if isinstance(handler, QueuedOutput)]:
+        before = earlier.level_before
+        root.removeHandler(earlier)
+        earlier.close()
+    sink = logging.StreamHandler(stream if stream is not None else sys.stderr)
+    sink.setFormatter(formatters[format]())
+    sink.addFilter(RedactionFilter())
+    output = QueuedOutput(sink, level_before=before)
+    root.addHandler(output)
+
+    def stop() -> None:
+        if output in root.handlers:
+            root.removeHandler(output)
+            root.setLevel(before)
+            output.close()
+
+    return stop

@@ -1,0 +1,123 @@
+"""Metrics of every domain: what was asked of it, how it went, how long it took, and where that is heading.
+
+`MetricsCollector` works alone. Inside an `Infrastructure` it also observes the event stream, so that every tool call
+is recorded even where nobody tracked it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from trunkline.call import UNATTRIBUTED
+from trunkline.events import EventBus, Observer
+from trunkline.monitoring.dashboard import dashboard
+from trunkline.monitoring.event_fold import EventFold
+from trunkline.monitoring.labels import clean
+from trunkline.monitoring.reports import snapshot, trend
+from trunkline.monitoring.stats import DomainStats, Metric, Trend
+from trunkline.monitoring.store import MetricStore
+from trunkline.monitoring.tracking import Tracked
+
+__all__ = ["DomainStats", "Metric", "MetricsCollector", "Trend"]
+
+
+class MetricsCollector:
+    """Records what domains do and answers how they are doing.
+
+    Recording costs about a microsecond, never waits and never raises but for arguments of the wrong type; it is safe
+    from any thread. Reading is synchronous and does no I/O.
+    """
+
+    def __init__(
+        self,
+        *,
+        max_series: int = 2000,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        """Make an empty collector.
+
+        Args:
+            max_series: Label combinations each metric keeps, 1 or more; beyond it records are counted under `_other`.
+            clock: Seconds that only go forward; everything is measured with it.
+            wall: Seconds since the epoch; only for telling when something was.
+
+        Raises:
+            ValueError: `max_series` is less than 1.
+        """
+        if max_series < 1:
+            message = f"max_series = {max_series!r}: expected 1 or more"
+            raise ValueError(message)
+        self.store = MetricStore(max_series=max_series, clock=clock, wall=wall)
+        """Everything recorded, for exporters."""
+        self.observe: Observer = EventFold(self.store)
+        """Takes in one event of the event stream."""
+        # Bound once: what a record costs is mostly looking things up.
+        self._note = self.store.note
+        self._known = self.store.requests.known
+
+    def __repr__(self) -> str:
+        series = sum(len(family) for family in self.store.families.values())
+        overflowed = sum(family.overflowed for family in self.store.families.values())
+        return f"<MetricsCollector [{len(self.domains())} domains, {series} series, {overflowed} overflowed]>"
+
+    def track(self, domain: str, operation: str) -> Tracked:
+        """Track one operation of a domain: `with`, `async with`, or a decorator of a function, async or not.
+
+        Counts as one request of `domain`; tool calls made inside inherit the domain. The outcome is `ok`, `error` when
+        an exception leaves, `cancelled` when a cancellation does; they pass unchanged.
+        """
+        return Tracked(self.store, domain, operation)
+
+    def record(self, domain: str, operation: str, *, duration: float, outcome: str = "ok") -> None:
+        """Record one request of `domain` that took `duration` seconds and has just ended.
+
+        Every outcome but `ok` and `cancelled` counts as an error.
+        """
+        series = self._known((domain, operation, outcome))
+        if series is None:
+            series = self.store.requests.find((domain or UNATTRIBUTED, operation, outcome))
+        self._note(series, duration)
+
+    def watch(self, bus: EventBus) -> Callable[[], None]:
+        """Observe everything `bus` tells, and export how often its observers failed; returns a function that stops."""
+        self.store.bus = bus
+        return bus.subscribe(self.observe)
+
+    def fold(self) -> None:
+        """Work in what was recorded since the last time. Once a second keeps every read and every record short."""
+        self.store.fold()
+
+    def domains(self) -> tuple[str, ...]:
+        """Return the names of all domains that did anything or are about to, sorted."""
+        return tuple(sorted(self.store.requests.groups.copy()))
+
+    def domain(self, name: str) -> DomainStats:
+        """Return the statistics of one domain since the start; all zero for a domain nobody knows."""
+        group = self.store.requests.groups.get(clean(name))
+        return DomainStats() if group is None else self.store.lifetime(group)
+
+    def snapshot(self, window: float | None = 60.0) -> dict[str, Any]:
+        """Return `{"window": …, "domains": {name: …}, "tools": {name: …}, "servers": {name: …}}`, JSON-able.
+
+        Each value has the fields of `DomainStats`: for domains of their requests, for tools of their calls, for servers
+        of single attempts. `window` is in seconds, up to 48 h; None is since the start, with the last minute's rate.
+
+        Raises:
+            ValueError: `window` is not greater than 0.
+        """
+        return snapshot(self.store, window)
+
+    def trend(self, domain: str, metric: Metric = "p95") -> Trend:
+        """Compare the last minute of `domain` with the minute before, the hour before, and the same hour yesterday.
+
+        Raises:
+            ValueError: there is no such metric.
+        """
+        return trend(self.store, domain, metric)
+
+    def dashboard(self) -> dict[str, Any]:
+        """Return how everything is, as one JSON-able mapping: what the web page shows."""
+        return dashboard(self.store)

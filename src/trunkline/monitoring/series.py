@@ -1,0 +1,147 @@
+"""One series per set of labels, recorded by a single `list.append`, and families of series with a cap.
+
+The hot path appends (when, how long) to a list; buckets, sums and windows are worked out when somebody reads, or when
+the list has grown long. `list.append` is atomic, so recording needs no lock; folding does, and its caller holds it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from trunkline.monitoring.histogram import Histogram
+from trunkline.monitoring.labels import OTHER, clean, is_failure, outcome_class
+from trunkline.monitoring.windows import Windows
+
+__all__ = ["FOLD_AT", "Family", "Group", "Series"]
+
+FOLD_AT: Final = 1024
+"""Pending records from which recording folds: half a millisecond of work at the very most, once in so many calls."""
+
+
+class Series:
+    """Everything recorded under one set of labels since the start."""
+
+    __slots__ = ("append", "failed", "histogram", "labels", "last", "pending", "windows")
+
+    def __init__(self, labels: tuple[str, ...], windows: Windows, *, failed: bool = False) -> None:
+        self.labels = labels
+        self.failed = failed
+        """Whether what is recorded here counts as errors."""
+        self.windows = windows
+        self.histogram = Histogram()
+        """What has been folded."""
+        self.last: float | None = None
+        """When the latest folded record ended, in seconds on the collector's clock."""
+        self.pending: list[tuple[float, float]] = []
+        self.append: Callable[[tuple[float, float]], None] = self.pending.append
+        """Record one (when it ended, how long it took), both in seconds."""
+
+    def __repr__(self) -> str:
+        return f"<Series {'/'.join(self.labels)} [{self.histogram.count} folded, {len(self.pending)} pending]>"
+
+    def fold(self) -> None:
+        """Work pending records into histogram and windows. The caller holds the store's lock."""
+        pending = self.pending
+        size = len(pending)
+        if not size:
+            return
+        records = pending[:size]
+        # The list stays the same object: `append` is bound to it, and others may be appending right now.
+        del pending[:size]
+        self.histogram.merge(self.windows.add(records, failed=self.failed))
+        latest = records[-1][0]
+        self.last = latest if self.last is None else max(self.last, latest)
+
+
+class Group:
+    """The series of one domain, tool or server, and what is under way there."""
+
+    __slots__ = ("active", "calls", "series", "windows")
+
+    def __init__(self) -> None:
+        self.windows = Windows()
+        self.series: list[Series] = []
+        self.active: set[object] = set()
+        """Requests under way: a set, since adding and discarding are atomic and counting up and down is not."""
+        self.calls: set[str] = set()
+        """Ids of the calls under way."""
+
+    def merged(self) -> Histogram:
+        """Return everything folded since the start, whatever its outcome."""
+        total = Histogram()
+        for series in self.series:
+            total.merge(series.histogram)
+        return total
+
+
+class Family:
+    """All series of one metric, at most `limit` of them, grouped by one of their labels.
+
+    The last label is the outcome. Beyond the limit, records go to series labelled `_other`, of which there are at most
+    three (ok, cancelled, error) or, with `keeps_group`, three for each group that was known before: a flood of
+    operations in one domain is still counted there.
+    """
+
+    def __init__(self, labels: tuple[str, ...], *, group_by: int, limit: int, keeps_group: bool = False) -> None:
+        self.labels = labels
+        self.limit = limit
+        self.groups: dict[str, Group] = {}
+        self._group_by = group_by
+        self._keeps_group = keeps_group
+        self._series: dict[tuple[str, ...], Series] = {}
+        self.known = self._series.get
+        """Return the series for some labels if it is open, else None."""
+        self._overflow: dict[tuple[str, ...], Series] = {}
+
+    def __repr__(self) -> str:
+        return f"<Family {'/'.join(self.labels)} [{len(self)} of {self.limit} series, {self.overflowed} overflowed]>"
+
+    def __len__(self) -> int:
+        return len(self._series) + len(self._overflow)
+
+    def __iter__(self) -> Iterator[Series]:
+        return iter([*self._series.values(), *self._overflow.values()])
+
+    @property
+    def overflowed(self) -> int:
+        """Records that found no series of their own."""
+        return sum(series.histogram.count + len(series.pending) for series in list(self._overflow.values()))
+
+    def find(self, labels: tuple[str, ...]) -> Series:
+        """Return the series for `labels`, opening it if need be. Never fails, never waits."""
+        series = self._series.get(labels)
+        return series if series is not None else self._admit(labels)
+
+    def group(self, name: str) -> Group:
+        """Return the group called `name`, opening it if need be; the group `_other` when there are too many."""
+        group = self.groups.get(name)
+        if group is not None:
+            return group
+        name = clean(name)
+        if name not in self.groups and len(self.groups) >= self.limit:
+            name = OTHER
+        # `setdefault` is atomic: of two threads that open a group at once, both get the same.
+        return self.groups.setdefault(name, Group())
+
+    def _admit(self, raw: tuple[str, ...]) -> Series:
+        labels = tuple(map(clean, raw))
+        found = self._series.get(labels)
+        if found is not None:
+            return found
+        if len(self._series) < self.limit:
+            return self._open(self._series, labels)
+        *rest, outcome = labels
+        kept = self._group_by if self._keeps_group and rest[self._group_by] in self.groups else None
+        others = tuple(value if place == kept else OTHER for place, value in enumerate(rest))
+        labels = (*others, outcome_class(outcome))
+        found = self._overflow.get(labels)
+        return found if found is not None else self._open(self._overflow, labels)
+
+    def _open(self, shelf: dict[tuple[str, ...], Series], labels: tuple[str, ...]) -> Series:
+        group = self.group(labels[self._group_by])
+        new = Series(labels, group.windows, failed=is_failure(labels[-1]))
+        series = shelf.setdefault(labels, new)
+        if series is new:
+            group.series.append(series)
+        return series

@@ -1,0 +1,75 @@
+"""Arguments checked against a tool's input schema before anything is sent, in bounded work.
+
+A schema is a stranger's text: one that is too large, broken, or refers to something outside itself is not enforced,
+and says why; it never blocks a call. Read by `tool`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from trunkline.registry.document import Document, UnusableSchema, read_document
+from trunkline.registry.flat import flat_check
+from trunkline.registry.metered import Meter
+from trunkline.registry.problems import explain
+
+__all__ = ["MAX_PROBLEMS", "ArgumentValidator", "compile_schema"]
+
+MAX_PROBLEMS: Final = 10
+"""Lines in the answer to one call."""
+
+
+class ArgumentValidator:
+    """Checks the arguments of one tool; made by `compile_schema`."""
+
+    __slots__ = ("_document", "_fits", "_validator", "reason")
+
+    def __init__(self, document: Document | None, reason: str | None = None) -> None:
+        self.reason = reason
+        """Why arguments are not checked at all; None when they are."""
+        self._document = document
+        self._fits: Callable[[dict[str, Any]], bool] | None = None
+        self._validator: Any = None
+        if document is not None:
+            self._fits = flat_check(document.schema)
+            self._validator = document.dialect(document.schema)
+
+    def __repr__(self) -> str:
+        state = f"unchecked: {self.reason}" if self.reason else "flat" if self._fits else "nested"
+        return f"<ArgumentValidator [{state}, {len(self.ignored)} patterns ignored]>"
+
+    @property
+    def ignored(self) -> tuple[str, ...]:
+        """One line for each regular expression of the schema that is not enforced, with the reason."""
+        return () if self._document is None else self._document.ignored
+
+    def problems(self, arguments: dict[str, Any]) -> tuple[str, ...]:
+        """What is wrong with `arguments`: at most ten lines, empty when nothing is, or when nothing can be said.
+
+        Raises nothing. A check that would take too much work is given up; what it found until then counts.
+        """
+        if self._document is None or (self._fits is not None and self._fits(arguments)):
+            return ()
+        lines: dict[str, None] = {}
+        checked = self._validator.evolve(format_checker=Meter(self._document.patterns))
+        try:
+            for line in explain(checked.iter_errors(arguments)):
+                lines[line] = None
+                if len(lines) == MAX_PROBLEMS:
+                    break
+        except Exception:  # noqa: S110 # boundary: a stranger's schema (or OutOfBudget) must not block a call
+            pass
+        return tuple(lines)
+
+
+def compile_schema(schema: object) -> ArgumentValidator:
+    """Prepare `schema`, a JSON Schema object, for checking arguments. Raises nothing.
+
+    Draft 2020-12 unless `$schema` names an older one (down to draft 4). At most 64 levels, 20,000 nodes and 256 KiB;
+    references stay within the document. What cannot be used gives a validator that accepts everything, with `reason`.
+    """
+    try:
+        return ArgumentValidator(read_document(schema))
+    except UnusableSchema as error:
+        return ArgumentValidator(None, str(error))

@@ -1,0 +1,65 @@
+"""Whether a failed attempt may be made again: the one table behind every retry.
+
+    what is known                            repeatable tool           any other tool
+    never sent                               again, free               again, free
+    refused by the server (429, 503)         again, counted, paid      again, counted, paid
+    sent, outcome unknown                    again, counted, paid      never
+    answered                                 never                     never
+    refused on this side, deadline passed    never                     never
+
+"Free" follows gRPC's transparent retries (proposal A6): what never left the client is no attempt. It still waits its
+backoff and ends at the deadline.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from trunkline.call import Delivery
+from trunkline.errors import CallFailed, DeadlineExceeded
+
+if TYPE_CHECKING:
+    from trunkline.errors import CallError
+
+__all__ = ["Decision", "may_retry"]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Whether to try again, and at whose cost."""
+
+    retry: bool
+    counts: bool
+    """Whether the failed attempt uses up one of `RetryPolicy.attempts`."""
+    charged: bool
+    """Whether the retry is paid from the retry budget."""
+    reason: str
+    """Constant words, fit for a label."""
+
+
+_DEADLINE = Decision(retry=False, counts=False, charged=False, reason="the deadline passed")
+_REJECTED = Decision(retry=False, counts=False, charged=False, reason="refused on this side")
+_NOT_SENT = Decision(retry=True, counts=False, charged=False, reason="never sent")
+_REFUSED = Decision(retry=True, counts=True, charged=True, reason="refused by the server")
+_REPEATABLE = Decision(retry=True, counts=True, charged=True, reason="outcome unknown, repeatable")
+_UNKNOWN = Decision(retry=False, counts=True, charged=False, reason="outcome unknown, must not run twice")
+_ANSWERED = Decision(retry=False, counts=True, charged=False, reason="answered")
+
+
+def may_retry(error: CallError, *, repeatable: bool) -> Decision:
+    """Decide about an attempt that ended in `error`. Attempts, budget and deadline are the caller's to check.
+
+    `repeatable` says that running the tool twice is known to be harmless.
+    """
+    if isinstance(error, DeadlineExceeded):
+        return _DEADLINE
+    if not isinstance(error, CallFailed):
+        return _REJECTED
+    if error.delivery is Delivery.NOT_SENT:
+        return _NOT_SENT
+    if error.delivery is Delivery.REFUSED:
+        return _REFUSED
+    if error.delivery is Delivery.UNKNOWN:
+        return _REPEATABLE if repeatable else _UNKNOWN
+    return _ANSWERED

@@ -1,0 +1,126 @@
+"""Which protocol era a server speaks: asked once, judged by positive evidence only, then pinned.
+
+Sits in the session's opening. The SDK's `mode="auto"` takes every failed `server/discover` for a legacy server, so
+that a hiccup at connect time downgrades a modern one. Here only an answer is evidence: a fault fails the connection,
+which is then tried again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import anyio
+import mcp_types as types
+from mcp import ClientSession, MCPError
+from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, LATEST_MODERN_VERSION, MODERN_PROTOCOL_VERSIONS
+from pydantic import ValidationError
+
+from trunkline.policy import Era
+from trunkline.transport.wire import CURRENT_WIRE, Wire
+
+__all__ = ["EraUndecided", "PinnedEra", "negotiate"]
+
+_DISCOVER_TIMEOUT = 5.0
+"""Seconds; a server that ignores unknown requests before its handshake is asked for the handshake after that."""
+_NOT_EVIDENCE = frozenset({401, 403, 407, 408, 425, 429})
+"""HTTP refusals that say nothing about the era; neither does any 5xx."""
+
+
+class EraUndecided(Exception):  # noqa: N818 - never leaves the transport package
+    """The server's answer proves neither era; the message says what it was."""
+
+
+@dataclass(slots=True)
+class PinnedEra:
+    """What one server was found to speak; shared by all its connections, cleared when it proves wrong."""
+
+    discovered: types.DiscoverResult | None = None
+    legacy: bool = False
+
+    def clear(self) -> None:
+        """Ask again at the next connection."""
+        self.discovered, self.legacy = None, False
+
+
+async def negotiate(session: ClientSession, era: Era, pinned: PinnedEra, wire: Wire) -> None:
+    """Leave `session` ready for calls, in the era configured, pinned or found; `wire` tells what happened below.
+
+    Raises:
+        MCPError: The handshake was refused or the connection failed.
+        EraUndecided: The probe's answer is no evidence.
+        RuntimeError: No protocol version in common.
+    """
+    token = CURRENT_WIRE.set(wire)
+    try:
+        if era == "2025-11-25" or (era == "auto" and pinned.legacy):
+            await session.initialize()
+            return
+        if pinned.discovered is None:
+            pinned.discovered = await _discover(session, wire)
+        if pinned.discovered is not None:
+            session.adopt(pinned.discovered)
+            return
+        if era != "auto":
+            msg = f"the server does not speak {era}"
+            raise EraUndecided(msg)
+        # A silent server gets its handshake, but only an answer is remembered for the next connection.
+        answered, wire.status = wire.answered, None
+        await session.initialize()
+        pinned.legacy = answered
+    finally:
+        CURRENT_WIRE.reset(token)
+
+
+async def _discover(session: ClientSession, wire: Wire) -> types.DiscoverResult | None:
+    """The server's discover result; None when it is a server of the handshake era, or silent."""
+    version = LATEST_MODERN_VERSION
+    for _ in range(2):
+        raw = None
+        with anyio.move_on_after(_DISCOVER_TIMEOUT):
+            try:
+                raw = await session.send_discover(version)
+            except MCPError as error:
+                wire.answered = True
+                named = _supported(error)
+                mutual = [known for known in MODERN_PROTOCOL_VERSIONS if known in named]
+                if mutual and mutual[-1] != version:
+                    version = mutual[-1]
+                    continue
+                _judge(error, wire, named)
+                return None
+        if raw is None:
+            return None
+        try:
+            result = types.DiscoverResult.model_validate(raw)
+        except ValidationError as error:
+            msg = "the server answered server/discover with something else"
+            raise EraUndecided(msg) from error
+        wire.answered = True
+        if not any(known in result.supported_versions for known in MODERN_PROTOCOL_VERSIONS):
+            return None
+        return result
+    msg = "the server keeps naming other protocol versions"
+    raise EraUndecided(msg)
+
+
+def _judge(error: MCPError, wire: Wire, named: list[str]) -> None:
+    """Return when this refusal is a handshake-era server's; raise when it proves nothing."""
+    if wire.fault is not None:
+        raise error
+    if named and not any(version in HANDSHAKE_PROTOCOL_VERSIONS for version in named):
+        msg = f"the server speaks only {', '.join(named)}"
+        raise EraUndecided(msg) from error
+    if wire.status is not None and (wire.status in _NOT_EVIDENCE or wire.status >= 500):
+        raise error
+    if error.code in (types.CONNECTION_CLOSED, types.PARSE_ERROR) or "content type" in error.message:
+        raise error
+
+
+def _supported(error: MCPError) -> list[str]:
+    """Versions a -32022 error names."""
+    if error.code != types.UNSUPPORTED_PROTOCOL_VERSION:
+        return []
+    try:
+        return types.UnsupportedProtocolVersionErrorData.model_validate(error.error.data).supported
+    except ValidationError:
+        return []

@@ -1,0 +1,152 @@
+"""Talks to a server over Streamable HTTP, one faulty exchange at a time. Sits under the session.
+
+The SDK's transport lets any network error of one request end the whole session and everybody on it. Our HTTP
+transport stands below it and answers such a fault, for that request alone, with an HTTP error the SDK understands;
+what really happened is kept in the request's `Wire`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+import anyio
+import httpx2
+from mcp.client.streamable_http import streamable_http_client
+from mcp.shared._stream_protocols import ReadStream, WriteStream
+from mcp.shared.message import SessionMessage
+
+from trunkline.policy import HttpEndpoint
+from trunkline.transport.outbox import Outbox
+from trunkline.transport.wire import REQUEST_HEADER, Wire, Wires
+
+__all__ = ["IsolatingTransport", "open_http", "parse_retry_after"]
+
+_READ_TIMEOUT = 300.0
+"""Seconds without a byte on one response. Attempts end earlier by their own timeout; this ends what they left."""
+MAX_MESSAGE = 64 * 1024 * 1024
+"""Bytes of one server-sent event."""
+_NOTIFY_TIMEOUT = 2.0
+"""Seconds a notification's POST may take: the SDK sends nothing else meanwhile."""
+
+
+class BodyLost(httpx2.StreamError):
+    """A response body ended early. The SDK takes a StreamError for one request's fault, not the session's."""
+
+
+class _GuardedBody(httpx2.AsyncByteStream):
+    """A response body whose network errors stay with its request."""
+
+    def __init__(self, inner: httpx2.AsyncByteStream, wire: Wire) -> None:
+        self._inner = inner
+        self._wire = wire
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        try:
+            async for chunk in self._inner:
+                yield chunk
+        except httpx2.TransportError as error:
+            self._wire.fault = error
+            raise BodyLost(describe(error)) from error
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+
+class IsolatingTransport(httpx2.AsyncBaseTransport):
+    """Keeps each request's network faults to itself and notes delivery, status and Retry-After."""
+
+    def __init__(self, inner: httpx2.AsyncBaseTransport, wires: Wires) -> None:
+        self._inner = inner
+        self._wires = wires
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        """Send one HTTP request; a network fault on a POST comes back as a response."""
+        request_id = request.headers.pop(REQUEST_HEADER, None)
+        if request.method != "POST":
+            return await self._inner.handle_async_request(request)
+        if request_id is None:
+            return await self._send_notification(request)
+        wire = self._wires.get(request_id) or Wire()
+
+        async def trace(name: str, _info: object) -> None:
+            if name.endswith(".send_request_headers.started"):
+                wire.sent()
+
+        request.extensions = {**request.extensions, "trace": trace}
+        try:
+            response = await self._inner.handle_async_request(request)
+        except httpx2.TransportError as error:
+            wire.fault = error
+            # No JSON-RPC body: the SDK makes a generic error of it, and our fault table looks at the wire.
+            return httpx2.Response(502, request=request)
+        wire.status = response.status_code
+        wire.retry_after = parse_retry_after(response.headers.get("retry-after"))
+        if isinstance(response.stream, httpx2.AsyncByteStream):
+            response.stream = _GuardedBody(response.stream, wire)
+        return response
+
+    async def _send_notification(self, request: httpx2.Request) -> httpx2.Response:
+        """A notification has no answer to fail, and its loss is not the session's end."""
+        with anyio.move_on_after(_NOTIFY_TIMEOUT):
+            try:
+                return await self._inner.handle_async_request(request)
+            except httpx2.TransportError:
+                pass
+        return httpx2.Response(202, request=request)
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._inner.aclose()
+
+
+@asynccontextmanager
+async def open_http(
+    endpoint: HttpEndpoint, wires: Wires, *, connect_timeout: float
+) -> AsyncIterator[tuple[ReadStream[SessionMessage | Exception], Outbox]]:
+    """Yield what the server says and where to write. Opens no socket before the first message."""
+    limits = httpx2.Limits(max_connections=512, max_keepalive_connections=64, keepalive_expiry=30.0)
+    client = httpx2.AsyncClient(
+        transport=IsolatingTransport(httpx2.AsyncHTTPTransport(limits=limits), wires),
+        headers=dict(endpoint.headers),
+        timeout=httpx2.Timeout(connect_timeout, read=_READ_TIMEOUT),
+    )
+    outbox = Outbox()
+    streams = streamable_http_client(endpoint.url, http_client=client, max_sse_event_size=MAX_MESSAGE)
+    async with client, streams as (received, write), anyio.create_task_group() as tasks:
+        tasks.start_soon(_forward, outbox, write)
+        try:
+            yield received, outbox
+        finally:
+            tasks.cancel_scope.cancel()
+
+
+async def _forward(outbox: Outbox, write: WriteStream[SessionMessage]) -> None:
+    with suppress(anyio.EndOfStream, anyio.ClosedResourceError, anyio.BrokenResourceError):
+        while True:
+            await write.send(await outbox.take())
+
+
+def parse_retry_after(value: str | None) -> float | None:
+    """Seconds from a Retry-After header (RFC 9110, 10.2.3): a number or a date; None when absent or unreadable."""
+    if value is None:
+        return None
+    try:
+        return max(0.0, float(value))
+    except ValueError:
+        pass
+    try:
+        until = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    if until.tzinfo is None:
+        until = until.replace(tzinfo=UTC)
+    return max(0.0, (until - datetime.now(UTC)).total_seconds())
+
+
+def describe(error: BaseException) -> str:
+    """A network error in words, without the address (it may carry credentials)."""
+    text = str(error)
+    return f"{type(error).__name__}: {text}" if text and "://" not in text else type(error).__name__

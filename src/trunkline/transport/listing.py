@@ -1,0 +1,44 @@
+"""Every page of a listing, bounded. Sits under the session."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Protocol, TypeVar
+
+from mcp_types import PaginatedRequestParams
+
+__all__ = ["every_page"]
+
+_MAX_PAGES = 1000
+"""A paginator that never ends must not hang a connection."""
+
+
+class _Page(Protocol):
+    next_cursor: str | None
+
+
+PageT = TypeVar("PageT", bound=_Page)
+
+
+async def every_page(fetch: Callable[[PaginatedRequestParams | None], Awaitable[PageT]]) -> list[PageT]:
+    """Fetch pages until one names no next. An empty string is a valid cursor, only None ends.
+
+    Raises:
+        RuntimeError: A cursor came twice, or there are more than 1,000 pages.
+    """
+    pages: list[PageT] = []
+    seen: set[str] = set()
+    params: PaginatedRequestParams | None = None
+    while len(pages) < _MAX_PAGES:
+        page = await fetch(params)
+        pages.append(page)
+        cursor = page.next_cursor
+        if cursor is None:
+            return pages
+        if cursor in seen:
+            msg = "the server's listing goes round in circles: a cursor came twice"
+            raise RuntimeError(msg)
+        seen.add(cursor)
+        params = PaginatedRequestParams(cursor=cursor)
+    msg = f"the server's listing has more than {_MAX_PAGES} pages"
+    raise RuntimeError(msg)

@@ -1,0 +1,128 @@
+"""Opens a session to any endpoint: transport, dispatcher, handshake. The only entrance to this package."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+
+import mcp_types as types
+from mcp import ClientSession, MCPError
+from mcp.client.session import IncomingMessage
+from mcp.shared.dispatcher import Dispatcher
+from mcp.shared.jsonrpc_dispatcher import JSONRPCDispatcher
+from mcp.shared.transport_context import TransportContext
+from mcp_types import CONNECTION_CLOSED
+
+from trunkline.policy import Endpoint, Era, HttpEndpoint, InProcessEndpoint, StdioEndpoint
+from trunkline.transport.era import EraUndecided, PinnedEra, negotiate
+from trunkline.transport.http import open_http
+from trunkline.transport.inprocess import open_in_process
+from trunkline.transport.reasons import SessionFailed, presentable, reason_for
+from trunkline.transport.session import Session
+from trunkline.transport.stdio import ChildProcess, open_stdio
+from trunkline.transport.wire import TrackingDispatcher, Wire, Wires
+
+__all__ = ["SessionSettings", "open_session"]
+
+
+@dataclass(frozen=True, slots=True)
+class SessionSettings:
+    """What every session to one server is opened with."""
+
+    endpoint: Endpoint
+    era: Era
+    pinned: PinnedEra
+    rng: random.Random
+    connect_timeout: float
+    """Seconds for one TCP connect; the whole opening is bounded by the caller."""
+    grace: float
+    """Seconds a child may take to exit by itself."""
+
+
+@asynccontextmanager
+async def open_session(
+    settings: SessionSettings, *, on_lost: Callable[[str], None], on_tools_changed: Callable[[], None]
+) -> AsyncIterator[Session]:
+    """Connect and shake hands. `on_lost` gets the reason when the connection ends; it may be called more than once.
+
+    Raises:
+        SessionFailed: The server cannot be started or reached, or the handshake failed.
+    """
+    endpoint, wire = settings.endpoint, Wire()
+    failure: SessionFailed | None = None
+    async with AsyncExitStack() as stack:
+        wires: Wires = {}
+        try:
+            dispatcher, explain = await _connect(stack, settings, wires)
+        except (OSError, ValueError) as error:
+            hopeless = isinstance(error, FileNotFoundError | PermissionError)
+            raise SessionFailed(presentable(reason_for(error, wire), endpoint), hopeless=hopeless) from error
+        tracking = TrackingDispatcher(
+            dispatcher,
+            wires,
+            settings.rng,
+            on_end=lambda: on_lost(presentable(explain.now(), endpoint)),
+            reaches_at_once=isinstance(endpoint, InProcessEndpoint),
+        )
+
+        async def on_message(message: IncomingMessage) -> None:
+            if isinstance(message, types.ToolListChangedNotification):
+                on_tools_changed()
+
+        who = types.Implementation(name="trunkline", version=version("trunkline"))
+        client = await stack.enter_async_context(
+            ClientSession(dispatcher=tracking, message_handler=on_message, client_info=who)
+        )
+        try:
+            await negotiate(client, settings.era, settings.pinned, wire)
+        except (MCPError, EraUndecided, RuntimeError, ValueError) as error:
+            ended = isinstance(error, MCPError) and error.code == CONNECTION_CLOSED and wire.fault is None
+            reason = await explain.soon() if ended else reason_for(error, wire)
+            if not ended and wire.fault is None:
+                settings.pinned.clear()
+            failure = SessionFailed(presentable(reason, endpoint))
+            failure.__cause__ = error
+        else:
+            yield Session(client, endpoint, on_lost=on_lost)
+    # Raised out here, because the task groups in the stack would wrap it.
+    if failure is not None:
+        raise failure
+
+
+class _Explanation:
+    """What to say of a connection's end: a child's exit and last words, or just that it ended."""
+
+    def __init__(self, words: str, child: ChildProcess | None = None) -> None:
+        self._words = words
+        self._child = child
+
+    def now(self) -> str:
+        return self._child.last_words() if self._child else self._words
+
+    async def soon(self) -> str:
+        """The same, a moment later, when the child's end has been noticed."""
+        if self._child:
+            await self._child.settle()
+        return self.now()
+
+
+async def _connect(
+    stack: AsyncExitStack, settings: SessionSettings, wires: Wires
+) -> tuple[Dispatcher[TransportContext], _Explanation]:
+    """A dispatcher that reaches the server, and what to say of its end."""
+    match settings.endpoint:
+        case StdioEndpoint() as endpoint:
+            read, outbox, child = await stack.enter_async_context(open_stdio(endpoint, wires, grace=settings.grace))
+            return JSONRPCDispatcher(read, outbox), _Explanation("", child)
+        case HttpEndpoint() as endpoint:
+            received, outbox = await stack.enter_async_context(
+                open_http(endpoint, wires, connect_timeout=settings.connect_timeout)
+            )
+            return JSONRPCDispatcher(received, outbox), _Explanation("the HTTP session ended")
+        case InProcessEndpoint() as endpoint:
+            era: Era = "2025-11-25" if settings.era == "2025-11-25" else "2026-07-28"
+            dispatcher = await stack.enter_async_context(open_in_process(endpoint.server, era))
+            return dispatcher, _Explanation("the in-process server ended")

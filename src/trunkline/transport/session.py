@@ -1,0 +1,189 @@
+"""One MCP session: our calls as the protocol's requests. Sits between a connection and the SDK's `ClientSession`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, cast
+
+import anyio
+import mcp_types as types
+from mcp import ClientSession, MCPError
+from mcp.client.subscriptions import listen
+from mcp.shared.subscriptions import ToolsListChanged
+from mcp_types.version import LATEST_MODERN_VERSION, MODERN_PROTOCOL_VERSIONS
+from pydantic import TypeAdapter, ValidationError
+
+from trunkline.call import Call, Delivery, ToolResult
+from trunkline.errors import CallFailed, ConnectionLost, InvalidResult
+from trunkline.policy import Endpoint, HttpEndpoint
+from trunkline.transport.faults import is_lost_session, is_unreachable, translate
+from trunkline.transport.listing import every_page
+from trunkline.transport.reasons import SessionFailed, presentable, reason_for
+from trunkline.transport.wire import CURRENT_WIRE, Wire
+
+__all__ = ["Session"]
+
+_TOOL_ANSWER: TypeAdapter[ToolResult | types.InputRequiredResult] = TypeAdapter(ToolResult | types.InputRequiredResult)
+_FAULTS = (MCPError, ValidationError, RuntimeError, ValueError, anyio.ClosedResourceError, anyio.BrokenResourceError)
+"""What the SDK raises for a request that has no result. Cancellation is not among them."""
+
+
+class Session:
+    """An open session. Calls may come from any task; opening and closing belong to the one that runs it."""
+
+    def __init__(self, client: ClientSession, endpoint: Endpoint, *, on_lost: Callable[[str], None]) -> None:
+        self._client = client
+        self._endpoint = endpoint
+        self._on_lost = on_lost
+        self._listed: frozenset[str] = frozenset()
+
+    @property
+    def era(self) -> str:
+        """The protocol version in use."""
+        return self._client.protocol_version or ""
+
+    @property
+    def is_modern(self) -> bool:
+        """Whether the session is of the stateless era."""
+        return self._client.protocol_version in MODERN_PROTOCOL_VERSIONS
+
+    @property
+    def capabilities(self) -> types.ServerCapabilities:
+        """What the server says it can do."""
+        return self._client.server_capabilities or types.ServerCapabilities()
+
+    async def send(self, call: Call) -> types.Result:
+        """Make one attempt. Leaves on the call what is known about its delivery, however the attempt ends.
+
+        Raises:
+            CallFailed: No result; `delivery` says what is known.
+        """
+        wire = Wire()
+        token = CURRENT_WIRE.set(wire)
+        try:
+            result = await self._request(call)
+        except _FAULTS as error:
+            failure = self._failure(error, call, wire)
+            wire.delivery = failure.delivery
+            raise failure from error
+        except CallFailed as error:
+            wire.delivery = error.delivery
+            raise
+        else:
+            wire.delivery = Delivery.ANSWERED
+            return result
+        finally:
+            CURRENT_WIRE.reset(token)
+            call.delivery = wire.delivery
+            call.may_have_run |= wire.delivery in (Delivery.UNKNOWN, Delivery.ANSWERED)
+
+    def _failure(self, error: Exception, call: Call, wire: Wire) -> CallFailed:
+        has_session = isinstance(self._endpoint, HttpEndpoint) and not self.is_modern
+        if is_lost_session(error, wire, has_session=has_session):
+            self._on_lost("the server no longer knows the session")
+            words = f"server {call.server!r} was restarted and no longer knows the session"
+            return ConnectionLost(words, delivery=Delivery.NOT_SENT, incident=self, tool=call.name, server=call.server)
+        failure = translate(error, call, wire, incident=self)
+        if is_unreachable(wire):
+            self._on_lost("nothing listens at the server's address")
+        return failure
+
+    async def _request(self, call: Call) -> types.Result:
+        client, meta = self._client, call.meta
+        match call.method:
+            case "tools/call":
+                return await self._call_tool(call)
+            case "resources/list":
+                pages = await every_page(lambda page: client.list_resources(params=page))
+                return types.ListResourcesResult(resources=[item for page in pages for item in page.resources])
+            case "resources/templates/list":
+                found = await every_page(lambda page: client.list_resource_templates(params=page))
+                templates = [item for page in found for item in page.resource_templates]
+                return types.ListResourceTemplatesResult(resource_templates=templates)
+            case "resources/read":
+                return await client.read_resource(call.target, meta=_meta(meta))
+            case "prompts/list":
+                listed = await every_page(lambda page: client.list_prompts(params=page))
+                return types.ListPromptsResult(prompts=[item for page in listed for item in page.prompts])
+            case "prompts/get":
+                return await client.get_prompt(call.target, call.arguments, meta=_meta(meta))
+            case "completion/complete":
+                return await client.complete(**call.arguments)
+
+    async def _call_tool(self, call: Call) -> ToolResult:
+        params = types.CallToolRequestParams(name=call.target, arguments=call.arguments, _meta=_meta(call.meta))
+        # Not the SDK's call_tool: for a tool it has not listed it lists again after the call, and fails the call when
+        # that fails, although the tool has run.
+        result = await self._client.send_request(
+            types.CallToolRequest(params=params), _TOOL_ANSWER, progress_callback=call.progress
+        )
+        if isinstance(result, types.InputRequiredResult):
+            words = f"tool {call.name!r} asks for input, and no handler for input is configured"
+            raise InvalidResult(words, tool=call.name, server=call.server)
+        if not result.is_error and call.target in self._listed:
+            await self._client.validate_tool_result(call.target, result)
+        return result
+
+    async def list_tools(self) -> list[types.Tool]:
+        """Every tool of the server; empty for a server that has none.
+
+        Raises:
+            SessionFailed: The listing failed or does not end.
+        """
+        if self.capabilities.tools is None and not self.is_modern:
+            return []
+        with self._own_request():
+            pages = await every_page(lambda page: self._client.list_tools(params=page))
+        tools = [tool for page in pages for tool in page.tools]
+        self._listed = frozenset(tool.name for tool in tools)
+        return tools
+
+    async def ping(self) -> None:
+        """Ask for a sign of life: `server/discover` in the stateless era, `ping` before.
+
+        Raises:
+            SessionFailed: The server refused or the connection failed.
+        """
+        with self._own_request():
+            if self.is_modern:
+                await self._client.send_discover(LATEST_MODERN_VERSION)
+            else:
+                await self._client.send_ping()
+
+    async def watch_tools(self, on_changed: Callable[[], None]) -> None:
+        """Tell of changed listings until the stream ends. In the handshake era notifications come by themselves.
+
+        Raises:
+            SessionFailed: The server refused the subscription, or the stream was lost.
+        """
+        with self._own_request():
+            async with listen(self._client, tools_list_changed=True) as subscription:
+                async for event in subscription:
+                    if isinstance(event, ToolsListChanged):
+                        on_changed()
+
+    @contextmanager
+    def _own_request(self) -> Iterator[None]:
+        """Requests that no caller asked for: their failure is a reason in words."""
+        wire = Wire()
+        token = CURRENT_WIRE.set(wire)
+        try:
+            yield
+        except _FAULTS as error:
+            if is_unreachable(wire):
+                self._on_lost("nothing listens at the server's address")
+            raise SessionFailed(presentable(reason_for(error, wire), self._endpoint)) from error
+        finally:
+            CURRENT_WIRE.reset(token)
+
+    @property
+    def can_watch_tools(self) -> bool:
+        """Whether `watch_tools` is how this server tells of changes."""
+        tools = self.capabilities.tools
+        return self.is_modern and tools is not None and bool(tools.list_changed)
+
+
+def _meta(meta: Mapping[str, Any] | None) -> types.RequestParamsMeta | None:
+    # The SDK's typed dictionary names only its own key; `_meta` is open to any other.
+    return None if meta is None else cast("types.RequestParamsMeta", dict(meta))

@@ -1,0 +1,115 @@
+"""What is known about one request on the wire, and the dispatcher that keeps track of it.
+
+Sits between the SDK's session and its stream dispatcher. The SDK forgets whether a request was written, which HTTP
+status came back and why a body ended early; retry needs to know, so every request gets a `Wire` that the transports
+fill in, found by the request's id.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+
+import anyio
+from anyio.abc import TaskStatus
+from mcp.shared.dispatcher import CallOptions, Dispatcher, OnNotify, OnNotifyIntercept, OnRequest
+from mcp.shared.transport_context import TransportContext
+
+from trunkline.call import Delivery
+
+__all__ = ["CURRENT_WIRE", "REQUEST_HEADER", "TrackingDispatcher", "Wire", "Wires"]
+
+REQUEST_HEADER = "x-trunkline-request"
+"""Carries a request's id from the dispatcher to our HTTP transport, which takes it off again: never sent."""
+
+
+@dataclass(slots=True)
+class Wire:
+    """One request on its way: filled in by the transport while it happens."""
+
+    delivery: Delivery = Delivery.NOT_SENT
+    status: int | None = None
+    """HTTP status of the answer."""
+    retry_after: float | None = None
+    """Seconds the server asked to wait."""
+    fault: Exception | None = None
+    """What broke the exchange below the protocol: refused, reset, cut."""
+    answered: bool = False
+    """Whether the server said anything at all."""
+
+    def sent(self) -> None:
+        """From here on the server may have got it."""
+        self.delivery = Delivery.UNKNOWN
+
+
+Wires = dict[str, Wire]
+"""Requests under way on one connection, by request id."""
+
+CURRENT_WIRE: ContextVar[Wire | None] = ContextVar("trunkline_wire", default=None)
+"""The record for the next request this task sends."""
+
+
+class TrackingDispatcher(Dispatcher[TransportContext]):
+    """Gives every request an unguessable id and a `Wire`, and says when the connection has ended.
+
+    The ids are random so that a server that answers with a wrong id (its last one, one too many) cannot answer some
+    other request that happens to be in flight. They stay below 2^31 for servers with narrow integers.
+    """
+
+    def __init__(
+        self,
+        inner: Dispatcher[TransportContext],
+        wires: Wires,
+        rng: random.Random,
+        *,
+        on_end: Callable[[], None],
+        reaches_at_once: bool = False,
+    ) -> None:
+        self._inner = inner
+        self._wires = wires
+        self._rng = rng
+        self._on_end = on_end
+        self._reaches_at_once = reaches_at_once
+
+    async def send_raw_request(
+        self, method: str, params: Mapping[str, Any] | None, opts: CallOptions | None = None
+    ) -> dict[str, Any]:
+        """Send one request; as the SDK's, with the id and the record added."""
+        options: CallOptions = {**opts} if opts else {}
+        request_id = options.get("request_id")
+        if request_id is None:
+            request_id = self._rng.getrandbits(31)
+            while str(request_id) in self._wires:
+                request_id = self._rng.getrandbits(31)
+            options["request_id"] = request_id
+        options["headers"] = {**options.get("headers", {}), REQUEST_HEADER: str(request_id)}
+        wire = CURRENT_WIRE.get() or Wire()
+        self._wires[str(request_id)] = wire
+        if self._reaches_at_once:
+            wire.sent()
+        try:
+            return await self._inner.send_raw_request(method, params, options)
+        finally:
+            self._wires.pop(str(request_id), None)
+
+    async def notify(self, method: str, params: Mapping[str, Any] | None, opts: CallOptions | None = None) -> None:
+        """Send a notification; as the SDK's."""
+        await self._inner.notify(method, params, opts)
+
+    async def run(
+        self,
+        on_request: OnRequest,
+        on_notify: OnNotify,
+        on_notify_intercept: OnNotifyIntercept | None = None,
+        *,
+        task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Drive the receive loop until the connection ends, then say so."""
+        try:
+            await self._inner.run(on_request, on_notify, on_notify_intercept, task_status=task_status)
+        finally:
+            # Synchronous, so that no later call can be handed to a dead connection.
+            self._on_end()

@@ -1,0 +1,16 @@
+"""What every test stands on: one event loop, and property tests that do not judge by the machine's speed."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import settings
+
+# A shared core can stall an example for longer than any sensible deadline; pytest-timeout bounds the test.
+settings.register_profile("trunkline", deadline=None, print_blob=True)
+settings.load_profile("trunkline")
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """Run async tests on asyncio; a test that needs virtual time overrides this with trio and its clock."""
+    return "asyncio"

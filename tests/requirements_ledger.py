@@ -1,0 +1,134 @@
+"""What was promised: each sentence of the seed document, its invariants and targets, and our own reliability promises.
+
+A test binds itself with `@pytest.mark.requirement("INV-1")`; `test_requirements.py` checks both ways. A requirement
+with a `planned` step has no test yet; the day it gets one, the step is removed here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["LEDGER", "Requirement"]
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """One promise."""
+
+    id: str
+    """Stable: it is never reused and never renumbered."""
+    source: str
+    """The document and the heading it stands under."""
+    text: str
+    """The promise in the source's own words."""
+    planned: str | None = None
+    """The step that will build it; None once it is built."""
+
+
+LEDGER = (
+    Requirement(
+        "SEED-PURPOSE-1",
+        "seed, Purpose",
+        "Cross-cutting concerns and shared infrastructure services that support all domain boundaries.",
+    ),
+    Requirement(
+        "SEED-PURPOSE-2",
+        "seed, Purpose",
+        "This layer provides the foundation for observability, MCP integration, and caching.",
+        planned="cache",
+    ),
+    Requirement("SEED-SIZE-1", "seed, File size limits", "Services: maximum 250 lines each"),
+    Requirement(
+        "SEED-MCP-1",
+        "seed, MCP integration",
+        "`mcp_client.py`: Enhanced MCP client with health monitoring and tool registry",
+    ),
+    Requirement("SEED-MCP-2", "seed, MCP integration", "`tool_registry.py`: Tool discovery and availability tracking"),
+    Requirement(
+        "SEED-MON-1",
+        "seed, Monitoring",
+        "`metrics.py`: Centralized metrics collection and performance monitoring",
+    ),
+    Requirement("SEED-MON-2", "seed, Monitoring", "`logging.py`: Structured logging configuration"),
+    Requirement(
+        "SEED-CACHE-1",
+        "seed, Cache",
+        "`redis_client.py`: Redis integration for response caching",
+        planned="redis",
+    ),
+    Requirement(
+        "SEED-CACHE-2", "seed, Cache", "`cache_manager.py`: Cache invalidation and management", planned="cache"
+    ),
+    Requirement(
+        "SEED-DI-1",
+        "seed, Dependency injection",
+        "All infrastructure services are injected into domain services (the example class AudioProcessor)",
+    ),
+    Requirement("SEED-OBS-1", "seed, Observability first", "All domain interactions recorded in metrics"),
+    Requirement("SEED-OBS-2", "seed, Observability first", "Health checks for all external dependencies"),
+    Requirement(
+        "SEED-OBS-3",
+        "seed, Observability first",
+        "Performance alerting with configurable thresholds",
+        planned="alerts",
+    ),
+    Requirement("SEED-RES-1", "seed, Resilience patterns", "Connection pooling and retry logic"),
+    Requirement("SEED-RES-2", "seed, Resilience patterns", "Circuit breakers for failing services"),
+    Requirement("SEED-RES-3", "seed, Resilience patterns", "Graceful degradation when infrastructure unavailable"),
+    Requirement("SEED-CLIENT-1", "seed, Enhanced MCP client", "Health monitoring and tool discovery"),
+    Requirement("SEED-CLIENT-2", "seed, Enhanced MCP client", "Connection lifecycle management"),
+    Requirement("SEED-CLIENT-3", "seed, Enhanced MCP client", "Enhanced error handling and tool validation"),
+    Requirement("SEED-CLIENT-4", "seed, Enhanced MCP client", "Fallback configuration support"),
+    Requirement("SEED-METRICS-1", "seed, Metrics collection", "Per-domain performance tracking"),
+    Requirement("SEED-METRICS-2", "seed, Metrics collection", "Real-time health dashboard", planned="dashboard"),
+    Requirement("SEED-METRICS-3", "seed, Metrics collection", "Configurable alerting thresholds", planned="alerts"),
+    Requirement("SEED-METRICS-4", "seed, Metrics collection", "Response time statistics and trends"),
+    Requirement("INV-1", "seed, Infrastructure invariants", "All MCP tool calls MUST go through enhanced client"),
+    Requirement("INV-2", "seed, Infrastructure invariants", "All domain requests MUST be recorded in metrics"),
+    Requirement("INV-3", "seed, Infrastructure invariants", "Health checks MUST be non-blocking"),
+    Requirement(
+        "INV-4", "seed, Infrastructure invariants", "Infrastructure failures MUST NOT break domain functionality"
+    ),
+    Requirement("PERF-1", "seed, Performance targets", "MCP tool calls: < 2 seconds average response time"),
+    Requirement("PERF-2", "seed, Performance targets", "Health checks: < 100 ms response time"),
+    Requirement("PERF-3", "seed, Performance targets", "Metrics recording: < 1 ms overhead per request"),
+    Requirement(
+        "PERF-4",
+        "seed, Performance targets",
+        "Cache hit ratio: > 80 % for cacheable operations",
+        planned="cache",
+    ),
+    Requirement("SEED-TEST-1", "seed, Testing strategy", "Unit tests: each infrastructure component independently"),
+    Requirement("SEED-TEST-2", "seed, Testing strategy", "Integration tests: MCP client with real tool calls"),
+    Requirement("SEED-TEST-3", "seed, Testing strategy", "Performance tests: metrics collection overhead"),
+    Requirement("SEED-TEST-4", "seed, Testing strategy", "Resilience tests: infrastructure failure scenarios"),
+    Requirement(
+        "R1",
+        "goals, Reliability",
+        "Repeatable calls while the stdio server is killed every second under 12 callers: 99.9 % or more succeed",
+    ),
+    Requirement(
+        "R2",
+        "goals, Reliability",
+        "Calls that must not run twice, in the same storm: none runs twice, none is said to have run that has not, "
+        "none is said to be rejected that has run",
+    ),
+    Requirement(
+        "R3",
+        "goals, Reliability",
+        "An HTTP server restarted under load, in either era: no repeatable call fails, and traffic resumes within "
+        "half a second of its listening again",
+    ),
+    Requirement(
+        "R4",
+        "goals, Reliability",
+        "One bad answer among many on one connection (cut body, reset, garbage, 5 MB, wrong id, 503): no innocent "
+        "call is harmed",
+    ),
+    Requirement(
+        "R9",
+        "goals, Reliability",
+        "Cancellation on the call path leaks no permit, connection, task, child or lock, and statistics return to zero",
+    ),
+)
+"""In the order of the sources."""

@@ -1,0 +1,49 @@
+"""Two settings compared: who comes, who goes, who changes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from trunkline.config import load
+from trunkline.config.difference import Difference, difference
+
+OLD: dict[str, Any] = {
+    "mcpServers": {"a": {"command": "a"}, "b": {"command": "b"}, "c": {"url": "http://c/mcp"}, "d": {"command": "d"}},
+    "trunkline": {"tools": {"a_x": {"idempotent": True}}, "domains": {"speech": {"p95": 1}}},
+}
+
+
+def test_the_same_settings_do_not_differ_whatever_their_source_and_notices() -> None:
+    other = OLD | {"trunkline": OLD["trunkline"] | {"gateway": {}}}
+    found = difference(load(OLD), load(other))
+    assert found == Difference()
+    assert found.is_empty
+
+
+def test_added_removed_and_changed_servers_are_told_apart_in_the_order_of_the_settings() -> None:
+    new = {
+        "mcpServers": {
+            "z": {"command": "z"},
+            "c": {"url": "http://c2/mcp"},
+            "b": {"command": "b"},
+            "e": {"command": "e"},
+        },
+        "trunkline": {"servers": {"b": {"timeout": 1}, "c": {"retry": {"attempts": 1}}, "z": {"timeout": 1}}},
+    }
+    found = difference(load(OLD), load(new))
+    assert found == Difference(
+        added=("z", "e"),
+        removed=("a", "d"),
+        changed_endpoint=("c",),
+        changed_policy=("c", "b"),
+        tools_changed=True,
+        domains_changed=True,
+    )
+    assert not found.is_empty
+
+
+def test_a_changed_default_changes_every_server_that_does_not_override_it() -> None:
+    servers = {"servers": {"a": {"timeout": 9}}}
+    old = load(OLD | {"trunkline": servers})
+    new = load(OLD | {"trunkline": {**servers, "defaults": {"timeout": 8}}})
+    assert difference(old, new) == Difference(changed_policy=("b", "c", "d"))
