@@ -1,6 +1,9 @@
 """Trunkline: the infrastructure layer for Python applications and agents that call MCP tools."""
 
+from __future__ import annotations
+
 from trunkline.call import Delivery, Provenance, ToolResult
+from trunkline.endpoint import HttpEndpoint, InProcessEndpoint, ServerSettings, StdioEndpoint
 from trunkline.errors import (
     AttemptTimeout,
     BulkheadFull,
@@ -28,13 +31,9 @@ from trunkline.policy import (
     BreakerPolicy,
     BulkheadPolicy,
     HealthPolicy,
-    HttpEndpoint,
-    InProcessEndpoint,
     PoolPolicy,
     RetryPolicy,
     ServerPolicy,
-    ServerSettings,
-    StdioEndpoint,
     ToolPolicy,
 )
 from trunkline.registry.tool_registry import ToolRegistry

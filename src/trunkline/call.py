@@ -143,7 +143,8 @@ _NOWHERE = Provenance()
 class ToolResult(CallToolResult):
     """An `mcp` `CallToolResult` that knows where it came from. On the wire it is the same result."""
 
-    _provenance: Provenance = PrivateAttr(default=_NOWHERE)
+    # A factory, because pydantic would copy a default for every result.
+    _provenance: Provenance = PrivateAttr(default_factory=lambda: _NOWHERE)
 
     @property
     def provenance(self) -> Provenance:

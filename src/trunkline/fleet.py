@@ -10,10 +10,11 @@ from anyio.abc import TaskGroup
 from mcp_types import Result
 
 from trunkline.call import Call
+from trunkline.endpoint import ServerSettings
 from trunkline.errors import ServerUnavailable, ToolNotFound
 from trunkline.events import Emit
 from trunkline.health.monitor import HealthMonitor, Probe
-from trunkline.policy import ServerPolicy, ServerSettings
+from trunkline.policy import ServerPolicy
 from trunkline.pool.owner import Owner
 from trunkline.pool.pool import Pool
 from trunkline.registry.tool_registry import ToolRegistry

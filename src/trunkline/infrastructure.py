@@ -14,10 +14,11 @@ import anyio
 import anyio.to_thread
 from anyio.abc import TaskGroup
 
+from trunkline.bus import EventBus
 from trunkline.config import ConfigSource, Settings, load
 from trunkline.config.difference import difference
 from trunkline.errors import ConfigError
-from trunkline.events import ConfigRejected, ConfigReloaded, EventBus, Observer
+from trunkline.events import ConfigRejected, ConfigReloaded, Observer
 from trunkline.health.monitor import HealthMonitor
 from trunkline.mcp_client import EnhancedMCPClient
 from trunkline.monitoring.logging import LogObserver

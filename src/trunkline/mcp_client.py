@@ -14,12 +14,14 @@ from typing import Any, TypeVar
 import anyio
 import mcp_types as types
 
+from trunkline.bus import EventBus
 from trunkline.call import CURRENT_DOMAIN, UNATTRIBUTED, CacheMode, Call, Method, ProgressCallback, ToolResult
 from trunkline.content import Content
-from trunkline.events import EventBus, Observer
+from trunkline.endpoint import Endpoint, ServerSettings, settings_of
+from trunkline.events import Observer
 from trunkline.fleet import Fleet
 from trunkline.health.monitor import HealthMonitor, HealthReport
-from trunkline.policy import Endpoint, HttpEndpoint, ServerPolicy, ServerSettings, ToolPolicy
+from trunkline.policy import ServerPolicy, ToolPolicy
 from trunkline.registry.availability_fold import AvailabilityFold
 from trunkline.registry.tool_registry import ToolRegistry
 from trunkline.stack import client_stack
@@ -62,7 +64,7 @@ class EnhancedMCPClient:
             self.bus.subscribe(observer)
         self.registry = ToolRegistry(emit=self.bus.emit, tools=tools or {})
         self._rng = rng or random.Random()  # noqa: S311 - jitter and request ids, not secrets
-        self._servers = tuple(_settings_of(servers))
+        self._servers = settings_of(servers)
         self._health = HealthMonitor(emit=self.bus.emit, rng=self._rng)
         self.bus.subscribe(self._health.observe)
         self.bus.subscribe(AvailabilityFold(self.registry))
@@ -148,12 +150,8 @@ class EnhancedMCPClient:
         if timeout is None and tool is not None:
             timeout = tool.policy.timeout or self._fleet.policy_of(tool.server).timeout
         call = self._new_call("tools/call", name, dict(arguments or {}), timeout, domain)
-        call.attempt_timeout, call.progress, call.meta, call.cache = (
-            read_timeout_seconds,
-            progress_callback,
-            meta,
-            cache,
-        )
+        call.attempt_timeout, call.progress = read_timeout_seconds, progress_callback
+        call.meta, call.cache = meta, cache
         return _expect(await self._service(call), ToolResult)
 
     async def list_tools(self, *, cursor: str | None = None) -> types.ListToolsResult:  # noqa: ARG002 - as `mcp.Client`
@@ -248,22 +246,6 @@ class EnhancedMCPClient:
             deadline=now + (_DEFAULT_TIMEOUT if timeout is None else timeout),
             tracked=tracked is not None,
         )
-
-
-def _settings_of(
-    servers: Mapping[str, Endpoint | ServerSettings | str] | Iterable[ServerSettings],
-) -> Iterable[ServerSettings]:
-    if not isinstance(servers, Mapping):
-        yield from servers
-        return
-    for name, found in servers.items():
-        match found:
-            case ServerSettings():
-                yield found
-            case str():
-                yield ServerSettings(name, HttpEndpoint(found))
-            case endpoint:
-                yield ServerSettings(name, endpoint)
 
 
 def _expect(result: types.Result, kind: type[ResultT]) -> ResultT:

@@ -6,32 +6,27 @@ Sources of the defaults: `docs/decisions/0004-defaults.md`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
-from urllib.parse import urlsplit
+from typing import Literal, TypeAlias
 
 __all__ = [
     "BreakerPolicy",
     "BulkheadPolicy",
     "DomainPolicy",
-    "Endpoint",
     "Era",
     "HealthPolicy",
-    "HttpEndpoint",
-    "InProcessEndpoint",
     "PoolPolicy",
     "RetryPolicy",
     "ServerPolicy",
-    "ServerSettings",
-    "StdioEndpoint",
     "ToolPolicy",
+    "require",
 ]
 
 Era: TypeAlias = Literal["auto", "2025-11-25", "2026-07-28"]
 
 
-def _require(condition: bool, field_name: str, found: object, expected: str) -> None:
+def require(condition: bool, field_name: str, found: object, expected: str) -> None:
+    """Raise a `ValueError` in the words all policies use."""
     if not condition:
         raise ValueError(f"{field_name} = {found!r}: expected {expected}")
 
@@ -39,19 +34,19 @@ def _require(condition: bool, field_name: str, found: object, expected: str) -> 
 def _positive(policy: object, *names: str) -> None:
     for name in names:
         value = getattr(policy, name)
-        _require(value is None or value > 0, name, value, "a number greater than 0")
+        require(value is None or value > 0, name, value, "a number greater than 0")
 
 
 def _not_negative(policy: object, *names: str) -> None:
     for name in names:
         value = getattr(policy, name)
-        _require(value is None or value >= 0, name, value, "0 or more")
+        require(value is None or value >= 0, name, value, "0 or more")
 
 
 def _ratio(policy: object, *names: str) -> None:
     for name in names:
         value = getattr(policy, name)
-        _require(value is None or 0 < value <= 1, name, value, "a ratio greater than 0, at most 1")
+        require(value is None or 0 < value <= 1, name, value, "a ratio greater than 0, at most 1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +70,7 @@ class RetryPolicy:
     """Tokens a success at the first attempt gives back."""
 
     def __post_init__(self) -> None:
-        _require(self.attempts >= 1, "attempts", self.attempts, "1 or more")
+        require(self.attempts >= 1, "attempts", self.attempts, "1 or more")
         _positive(self, "base", "cap", "budget")
         _not_negative(self, "cost", "timeout_cost", "refund")
 
@@ -105,9 +100,9 @@ class BreakerPolicy:
     """Successful probes that close the circuit."""
 
     def __post_init__(self) -> None:
-        _require(self.consecutive >= 1, "consecutive", self.consecutive, "1 or more")
-        _require(self.minimum >= 1, "minimum", self.minimum, "1 or more")
-        _require(self.successes >= 1, "successes", self.successes, "1 or more")
+        require(self.consecutive >= 1, "consecutive", self.consecutive, "1 or more")
+        require(self.minimum >= 1, "minimum", self.minimum, "1 or more")
+        require(self.successes >= 1, "successes", self.successes, "1 or more")
         _ratio(self, "ratio", "slow_ratio")
         _positive(self, "window", "slow", "open_for", "open_cap")
 
@@ -133,7 +128,7 @@ class PoolPolicy:
 
     connections: int = 1
     """Connections kept open. One multiplexes any number of calls; over stdio each is a process of its own."""
-    connect_timeout: float = 10.0
+    connect_timeout: float = 30.0
     """Seconds a connection may take to start, shake hands and list its tools."""
     base: float = 0.05
     """Seconds: first pause before reconnecting, doubled each time, with jitter; tried without limit."""
@@ -145,7 +140,7 @@ class PoolPolicy:
     """Seconds a connection being closed may take to finish its calls, and a child process to exit by itself."""
 
     def __post_init__(self) -> None:
-        _require(self.connections >= 1, "connections", self.connections, "1 or more")
+        require(self.connections >= 1, "connections", self.connections, "1 or more")
         _positive(self, "connect_timeout", "base", "cap")
         _not_negative(self, "patience", "grace")
 
@@ -168,8 +163,8 @@ class HealthPolicy:
 
     def __post_init__(self) -> None:
         _positive(self, "interval", "timeout")
-        _require(self.down_after >= 1, "down_after", self.down_after, "1 or more")
-        _require(self.up_after >= 1, "up_after", self.up_after, "1 or more")
+        require(self.down_after >= 1, "down_after", self.down_after, "1 or more")
+        require(self.up_after >= 1, "up_after", self.up_after, "1 or more")
         _not_negative(self, "restart_after")
 
 
@@ -225,65 +220,3 @@ class DomainPolicy:
     def __post_init__(self) -> None:
         _positive(self, "p95")
         _ratio(self, "error_ratio")
-
-
-@dataclass(frozen=True, slots=True)
-class StdioEndpoint:
-    """A server started as a child process that speaks over its standard input and output."""
-
-    command: str
-    args: tuple[str, ...] = field(default=(), repr=False)
-    """Not shown anywhere: many servers take their key as an argument."""
-    env: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """Added to a minimal inherited environment (HOME, LOGNAME, PATH, SHELL, TERM, USER)."""
-    cwd: str | None = None
-
-    @property
-    def label(self) -> str:
-        """What may be shown of it: the program, never its arguments."""
-        return f"stdio:{self.command.rsplit('/', 1)[-1]}"
-
-    def __post_init__(self) -> None:
-        _require(bool(self.command), "command", self.command, "the program to start")
-
-
-@dataclass(frozen=True, slots=True)
-class HttpEndpoint:
-    """A server reached over Streamable HTTP."""
-
-    url: str = field(repr=False)
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-
-    @property
-    def label(self) -> str:
-        """What may be shown of it: scheme, host, port and path, never user information or a query."""
-        parts = urlsplit(self.url)
-        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
-
-    def __post_init__(self) -> None:
-        _require(self.url.startswith(("http://", "https://")), "url", self.url, "an http:// or https:// address")
-
-
-@dataclass(frozen=True, slots=True)
-class InProcessEndpoint:
-    """A server object of the MCP SDK in this process: for tests, examples and embedded tools."""
-
-    server: Any = field(repr=False)
-    """An `mcp.server.Server` or `mcp.server.MCPServer`."""
-
-    @property
-    def label(self) -> str:
-        """What may be shown of it."""
-        return "in-process"
-
-
-Endpoint: TypeAlias = StdioEndpoint | HttpEndpoint | InProcessEndpoint
-
-
-@dataclass(frozen=True, slots=True)
-class ServerSettings:
-    """One server: what it is called here, where it is, and what its stack obeys."""
-
-    name: str
-    endpoint: Endpoint
-    policy: ServerPolicy = field(default_factory=ServerPolicy)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from mcp_types import Result, Tool
 
 from trunkline.call import Call, Layer, Service, compose
+from trunkline.endpoint import ServerSettings, StdioEndpoint
 from trunkline.events import CircuitChanged, CircuitState, Emit
 from trunkline.layers.breaker import BreakerLayer
 from trunkline.layers.bulkhead import BulkheadLayer
@@ -21,7 +22,7 @@ from trunkline.layers.observe import ObserveLayer
 from trunkline.layers.retry import RetryLayer
 from trunkline.layers.timeout import TimeoutLayer
 from trunkline.layers.validate import ValidateLayer
-from trunkline.policy import ServerPolicy, ServerSettings, StdioEndpoint
+from trunkline.policy import ServerPolicy
 from trunkline.pool.pool import Pool
 from trunkline.resilience.admission import Admission
 from trunkline.resilience.budget import RetryBudget

@@ -48,7 +48,10 @@ class StdioPeer:
 
     async def send(self, *messages: Json) -> None:
         for message in messages:
-            await self._input.send(json.dumps(message).encode() + b"\n")
+            await self.send_line(json.dumps(message).encode())
+
+    async def send_line(self, line: bytes) -> None:
+        await self._input.send(line + b"\n")
 
     async def line(self) -> bytes:
         with anyio.fail_after(PATIENCE):

@@ -93,7 +93,7 @@ def _json(source: str, text: str) -> Document:
     try:
         values = json.loads(text)
     except json.JSONDecodeError as error:
-        place, advice = f":{error.lineno}:{error.colno}", _json_advice(text, error.pos)
+        place, advice = f":{error.lineno}:{error.colno}", _json_advice(text, error)
         raise _broken(source, place, f"not valid JSON: {printable(error.msg)}; {advice}") from error
     except ValueError as error:
         raise _broken(source, "", "a number in it has too many digits; shorten it") from error
@@ -121,19 +121,20 @@ def _toml_advice(what: str) -> str:
     return "correct the file there"
 
 
-def _json_advice(text: str, position: int) -> str:
-    before, after = text[:position].rstrip(), text[position:].lstrip()
-    if not text.strip():
+def _json_advice(text: str, error: json.JSONDecodeError) -> str:
+    before, after = text[: error.pos].rstrip(), text[error.pos :].lstrip()
+    if not before and not after:
         return 'the file is empty: write {"mcpServers": {}}'
     if after.startswith(("//", "/*", "#")):
         mark = "#" if after.startswith("#") else after[:2]
         return f'JSON has no comments: remove "{mark}" and what follows, or use a .toml file'
-    if before.endswith(",") or after.startswith(","):
-        return "remove the comma before it"
-    if after.startswith("'"):
-        return "put text between double quotes"
-    if after.startswith('"'):
-        return "put a comma, or a colon after a key, before it"
     if not after:
         return "the file ends too early: close every brace, bracket and quote"
+    # From Python 3.13 on, a trailing comma has a message of its own, at the comma.
+    if "trailing comma" in error.msg or (before.endswith((",", "[", "{")) and after[0] in ",]}"):
+        return "remove the superfluous comma"
+    if after.startswith("'") or "property name" in error.msg:
+        return "put keys and text between double quotes"
+    if after.startswith('"'):
+        return "put a comma, or a colon after a key, before it"
     return "correct the file there"

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from trunkline.config.lines import KeyPath
 from trunkline.config.policies import refusal
 from trunkline.config.report import Report
-from trunkline.policy import HttpEndpoint, StdioEndpoint
+from trunkline.endpoint import HttpEndpoint, StdioEndpoint
 
 __all__ = ["http_endpoint", "stdio_endpoint"]
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 import tomllib
+from abc import ABC, abstractmethod
 from bisect import bisect_left
 from typing import Any, TypeAlias
 
@@ -33,7 +34,7 @@ def toml_lines(text: str) -> dict[KeyPath, int]:
     """Return the line (from 1) of every key, table and array item of a valid TOML text.
 
     A table that is only implied by a longer key has the line of the first key that implies it. Raises RecursionError
-    where arrays or inline tables are nested too deeply.
+    where arrays or inline tables are nested too deeply, and may raise ValueError for a text that is not valid.
     """
     scan = _TomlScan(text)
     scan.statements()
@@ -44,7 +45,8 @@ def json_lines(text: str) -> tuple[dict[KeyPath, int], list[tuple[KeyPath, int]]
     """Return the line (from 1) of every key and array item of a valid JSON text, and the keys that are repeated.
 
     Of a repeated key `json` keeps the last, and so does the first result; the second one has each repetition with
-    its line, in order. Raises RecursionError where the text is nested too deeply.
+    its line, in order. Raises RecursionError where the text is nested too deeply, and may raise ValueError for a text
+    that is not valid.
     """
     scan = _JsonScan(text)
     scan.peek()
@@ -52,7 +54,7 @@ def json_lines(text: str) -> tuple[dict[KeyPath, int], list[tuple[KeyPath, int]]
     return scan.lines, scan.repeated
 
 
-class _Scan:
+class _Scan(ABC):
     """A place in a text, and the lines found so far."""
 
     def __init__(self, text: str, blank: re.Pattern[str], scalar: re.Pattern[str]) -> None:
@@ -88,9 +90,9 @@ class _Scan:
                 self._at += 1
         self._at += 1
 
+    @abstractmethod
     def pair(self, table: KeyPath) -> None:
         """Step over one key and its value."""
-        raise NotImplementedError
 
     def _line(self) -> int:
         return bisect_left(self._breaks, self._at) + 1

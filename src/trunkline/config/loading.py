@@ -17,8 +17,9 @@ from trunkline.config.report import Report, nearest, printable
 from trunkline.config.servers import SLIP, read_servers
 from trunkline.config.settings import ServerSettings, Settings
 from trunkline.config.variables import expand
+from trunkline.endpoint import Endpoint
 from trunkline.errors import ConfigError
-from trunkline.policy import DomainPolicy, Endpoint, ServerPolicy, ToolPolicy
+from trunkline.policy import DomainPolicy, ServerPolicy, ToolPolicy
 
 __all__ = ["fallback_settings", "load", "settings_from"]
 

@@ -13,7 +13,7 @@ from trunkline.config.endpoints import http_endpoint, stdio_endpoint
 from trunkline.config.lines import KeyPath
 from trunkline.config.report import Report, nearest
 from trunkline.config.variables import expand
-from trunkline.policy import Endpoint
+from trunkline.endpoint import Endpoint
 
 __all__ = ["SLIP", "read_servers"]
 

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from trunkline.policy import DomainPolicy, ServerSettings, ToolPolicy
+from trunkline.endpoint import ServerSettings
+from trunkline.policy import DomainPolicy, ToolPolicy
 
 __all__ = ["ServerSettings", "Settings"]
 

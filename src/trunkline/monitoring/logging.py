@@ -24,6 +24,7 @@ from trunkline.events import (
     ConnectFailed,
     ConnectionLostEvent,
     ConnectionOpened,
+    ConnectStarted,
     Event,
     LoopLagged,
     ObserverFailed,
@@ -59,6 +60,7 @@ _RECORDS: Final[dict[type[Event], tuple[str, str, _Level]]] = {
         "circuit_changed",
         lambda event: logging.WARNING if event.new == "open" else logging.INFO,
     ),
+    ConnectStarted: ("connection", "connect_started", _DEBUG),
     ConnectionOpened: ("connection", "connection_opened", _INFO),
     ConnectionLostEvent: ("connection", "connection_lost", _INFO),
     # The first says that something broke; the rest only that it still is.

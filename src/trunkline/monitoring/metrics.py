@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from math import inf
 from typing import Any
 
+from trunkline.bus import EventBus
 from trunkline.call import UNATTRIBUTED
-from trunkline.events import EventBus, Observer
+from trunkline.events import Observer
 from trunkline.monitoring.dashboard import dashboard
 from trunkline.monitoring.event_fold import EventFold
 from trunkline.monitoring.labels import clean
 from trunkline.monitoring.reports import snapshot, trend
+from trunkline.monitoring.series import FOLD_AT
 from trunkline.monitoring.stats import DomainStats, Metric, Trend
 from trunkline.monitoring.store import MetricStore
 from trunkline.monitoring.tracking import Tracked
@@ -55,7 +58,7 @@ class MetricsCollector:
         self.observe: Observer = EventFold(self.store)
         """Takes in one event of the event stream."""
         # Bound once: what a record costs is mostly looking things up.
-        self._note = self.store.note
+        self._clock = clock
         self._known = self.store.requests.known
 
     def __repr__(self) -> str:
@@ -76,10 +79,13 @@ class MetricsCollector:
 
         Every outcome but `ok` and `cancelled` counts as an error.
         """
-        series = self._known((domain, operation, outcome))
-        if series is None:
-            series = self.store.requests.find((domain or UNATTRIBUTED, operation, outcome))
-        self._note(series, duration)
+        series = self._known((domain, operation, outcome)) or self.store.requests.find(
+            (domain or UNATTRIBUTED, operation, outcome)
+        )
+        # What `note` does, written out: the call would cost a fifth of the whole.
+        series.append((self._clock(), duration if 0.0 <= duration < inf else 0.0))
+        if len(series.pending) >= FOLD_AT:
+            self.store.fold_if_free(series)
 
     def watch(self, bus: EventBus) -> Callable[[], None]:
         """Observe everything `bus` tells, and export how often its observers failed; returns a function that stops."""

@@ -16,7 +16,7 @@ from trunkline.monitoring.windows import Windows
 __all__ = ["FOLD_AT", "Family", "Group", "Series"]
 
 FOLD_AT: Final = 1024
-"""Pending records from which recording folds: half a millisecond of work at the very most, once in so many calls."""
+"""Pending records from which recording folds: about a millisecond of work at worst, once in so many records."""
 
 
 class Series:

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable, Sequence
 from math import inf
 from threading import Lock
 
-from trunkline.events import CircuitState, EventBus
+from trunkline.bus import EventBus
+from trunkline.events import CircuitState
 from trunkline.monitoring.labels import clean
 from trunkline.monitoring.series import FOLD_AT, Family, Group, Series
 from trunkline.monitoring.stats import DomainStats, measure, summarise
@@ -70,21 +71,19 @@ class MetricStore:
 
     def note(self, series: Series, duration: float) -> None:
         """Record one `duration` (s) that ends now. One that is negative or not finite counts as 0: the request was."""
-        if not 0.0 <= duration < inf:
-            duration = 0.0
-        series.append((self.clock(), duration))
+        series.append((self.clock(), duration if 0.0 <= duration < inf else 0.0))
         if len(series.pending) >= FOLD_AT:
-            self._fold_if_free(series)
+            self.fold_if_free(series)
 
     def count(self, name: str, *labels: str) -> None:
         """Count one occurrence in the tally called `name`."""
         tally = self.tallies[name]
         tally.add(labels)
         if len(tally.pending) >= FOLD_AT:
-            self._fold_if_free(tally)
+            self.fold_if_free(tally)
 
-    def _fold_if_free(self, part: Series | Tally) -> None:
-        # Whoever holds the lock is folding or reading: the list may grow on, the caller must not wait.
+    def fold_if_free(self, part: Series | Tally) -> None:
+        """Fold `part` unless somebody is folding or reading: then its list may grow on, but nobody waits."""
         if self._lock.acquire(blocking=False):
             try:
                 part.fold()

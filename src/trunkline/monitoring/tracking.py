@@ -76,9 +76,8 @@ class Tracked:
             except ValueError:
                 # Left in another context than entered, as async fixtures and generators do: nothing to restore there.
                 pass
-        if kind is None:
-            outcome = self.outcome
-        else:
+        outcome = self.outcome
+        if kind is not None:
             outcome = "error" if issubclass(kind, Exception) else "cancelled"
         labels = (self.domain, self.operation, outcome)
         store.note(store.requests.known(labels) or store.requests.find(labels), duration)

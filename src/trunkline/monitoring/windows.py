@@ -6,6 +6,7 @@ Fed by series when they fold; read by statistics and trends. Time is an argument
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import ceil
@@ -17,6 +18,8 @@ __all__ = ["TIERS", "Span", "Windows"]
 
 TIERS: Final = ((1, 60), (10, 60), (60, 60), (3600, 48))
 """(seconds per slot, slots kept) of each ring, finest first. Each width divides the next."""
+
+_STAMP: Final = struct.Struct("<qI")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +43,7 @@ class _Slot:
 
 
 class _Ring:
-    """The latest `size` slots of one width: the newest open, the others sealed as (number, errors, packed)."""
+    """The latest `size` slots of one width: the newest open, the others sealed as bytes."""
 
     __slots__ = ("_open", "_sealed", "size", "width")
 
@@ -48,7 +51,7 @@ class _Ring:
         self.width = width
         self.size = size
         self._open: _Slot | None = None
-        self._sealed: dict[int, tuple[int, int, bytes]] = {}
+        self._sealed: list[bytes | None] = []
 
     def add(self, number: int, histogram: Histogram, errors: int) -> None:
         slot = self._open
@@ -67,24 +70,33 @@ class _Ring:
             self._seal(slot)
 
     def _seal(self, slot: _Slot) -> None:
-        self._sealed[slot.number % self.size] = (slot.number, slot.errors, slot.histogram.pack())
+        # Most series are idle most of the time, and never need it.
+        if not self._sealed:
+            self._sealed = [None] * self.size
+        # Number, errors and histogram in one object: as a tuple, a slot would take twice the memory.
+        self._sealed[slot.number % self.size] = _STAMP.pack(slot.number, slot.errors) + slot.histogram.pack()
 
     def _reopen(self, number: int) -> _Slot:
         slot = _Slot(number)
-        sealed = self._sealed.get(number % self.size)
-        if sealed is not None and sealed[0] == number:
-            slot.errors = sealed[1]
-            slot.histogram.merge_packed(sealed[2])
+        slot.errors = self._unseal(number, slot.histogram)
         return slot
+
+    def _unseal(self, number: int, histogram: Histogram) -> int:
+        """Add a sealed slot, if there is one of that number, to `histogram`; return its errors."""
+        sealed = self._sealed[number % self.size] if self._sealed else None
+        if sealed is None:
+            return 0
+        found, errors = _STAMP.unpack_from(sealed)
+        if found != number:
+            return 0
+        histogram.merge_packed(sealed[_STAMP.size :])
+        return int(errors)
 
     def collect(self, first: int, last: int, histogram: Histogram) -> int:
         """Add slots `first` to `last` to `histogram`; return their errors."""
         errors = 0
         for number in range(max(first, last - self.size + 1), last + 1):
-            sealed = self._sealed.get(number % self.size)
-            if sealed is not None and sealed[0] == number:
-                histogram.merge_packed(sealed[2])
-                errors += sealed[1]
+            errors += self._unseal(number, histogram)
         if self._open is not None and first <= self._open.number <= last:
             histogram.merge(self._open.histogram)
             errors += self._open.errors
@@ -120,7 +132,12 @@ class Windows:
 
         This bounds the work: a batch from a quiet hour makes some hundred slots, not one per record.
         """
-        newest = self._newest = max(self._newest, int(records[-1][0] // 1))
+        last = int(records[-1][0] // 1)
+        newest = self._newest = max(self._newest, last)
+        if last == newest and int(records[0][0] // 1) == last:
+            # Folded every second, or very busy: the usual case, and the one that must be cheap.
+            yield 0, last, [duration for _, duration in records]
+            return
         groups: dict[tuple[int, int], list[float]] = {}
         start = end = 0
         durations: list[float] = []

@@ -186,7 +186,8 @@ class Connection:
             self._drained.set()
 
     def _lose(self, reason: str) -> None:
-        if self.state in ("opening", "ready"):
+        # A session that ends because its opening took too long has no reason of its own to tell.
+        if self.state in ("opening", "ready") and not self._bound.cancel_called:
             self.reason = self.reason or reason
             if self.state == "ready":
                 self._move("broken")

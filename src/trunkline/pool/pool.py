@@ -1,6 +1,5 @@
-"""The connections to one server, kept open for ever. Sits under the stack: its last service.
+"""The connections to one server, lent to calls. Sits under the stack: its last service.
 
-One ledger says which connections are opening and ready and how many calls each has; leases move between its columns.
 Reconnecting never gives up; calls wait for it, until the server has been away for longer than the pool's patience.
 """
 
@@ -8,39 +7,30 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import anyio
 from mcp_types import Result, ServerCapabilities, Tool
 
 from trunkline.call import Call
+from trunkline.endpoint import Endpoint, StdioEndpoint
 from trunkline.errors import CallError, ServerUnavailable
-from trunkline.events import AttemptFinished, ConnectFailed, ConnectionLostEvent, ConnectionOpened, ConnectStarted, Emit
-from trunkline.policy import Endpoint, ServerPolicy, StdioEndpoint
+from trunkline.events import AttemptFinished, Emit
+from trunkline.policy import ServerPolicy
 from trunkline.pool.connection import Connection
-from trunkline.resilience.backoff import full_jitter
+from trunkline.pool.keeper import Keeper
+from trunkline.pool.ledger import Ledger, PoolStatistics
+from trunkline.pool.outage import Outage
 from trunkline.transport.era import PinnedEra
 from trunkline.transport.opening import SessionSettings
 
-__all__ = ["Pool", "PoolStatistics"]
+__all__ = ["Pool"]
 
-_PAUSE_WITH_CALLERS = {"stdio": 1.0, "http": 0.25}
-"""Seconds: the longest pause between connects while calls wait. Starting a process costs more than a refused connect."""
-_SHORT_LIFE = 1.0
-"""Seconds: a connection lost sooner counts as a failed connect, or a server that crashes at its first call would be
-started again without any pause."""
+_PAUSE_WITH_CALLERS = {"stdio": 1.0, "http": 0.1}
+"""Seconds between connects while calls wait. Starting a process costs more than a refused connect."""
 
 
-@dataclass(frozen=True, slots=True)
-class PoolStatistics:
-    """The ledger, now."""
-
-    ready: int
-    opening: int
-    in_flight: int
-    waiting: int
-    failures: int
-    """Failed connects in a row."""
+def _nobody(_now: float) -> None:
+    """Nobody wants to know."""
 
 
 class Pool:
@@ -58,17 +48,16 @@ class Pool:
         rng: random.Random,
     ) -> None:
         self.server = server
-        self.endpoint = endpoint
         self.replica = replica
-        self.reason = ""
-        """Why no connection is ready, in words fit to show; empty when one is."""
         self.settled = anyio.Event()
         """Set when the first connection became ready or failed."""
         self.era = ""
+        """Protocol version of the latest connection."""
         self.capabilities = ServerCapabilities()
         """What the server said it can do at its latest handshake."""
         self.on_ready: Callable[[float], None] = _nobody
         """Told, with the loop's time, of each connection that became ready."""
+        self._endpoint = endpoint
         self._policy = policy
         self._emit = emit
         self._on_listing = on_listing
@@ -81,16 +70,8 @@ class Pool:
             connect_timeout=policy.pool.connect_timeout,
             grace=policy.pool.grace,
         )
-        self._connections: list[Connection] = []
-        self._waiting = 0
-        self._failures = 0
-        self._hopeless = False
-        self._away_since: float | None = None
-        self._next_try = 0.0
-        self._changed = anyio.Event()
-        self._demand = anyio.Event()
-        self._closing = False
-        self._closed = anyio.Event()
+        self._ledger = Ledger()
+        self._outage = Outage(policy.pool, rng)
 
     def __repr__(self) -> str:
         now = self.statistics()
@@ -101,40 +82,40 @@ class Pool:
 
     def statistics(self) -> PoolStatistics:
         """The ledger, now."""
-        states = [connection.state for connection in self._connections]
-        return PoolStatistics(
-            ready=states.count("ready"),
-            opening=states.count("opening"),
-            in_flight=sum(connection.in_flight for connection in self._connections),
-            waiting=self._waiting,
-            failures=self._failures,
-        )
+        return self._ledger.statistics(self._outage.failures)
+
+    @property
+    def reason(self) -> str:
+        """Why no connection is ready, in words fit to show; empty when one is."""
+        return self._outage.reason
 
     @property
     def is_ready(self) -> bool:
         """Whether a call could be sent at once."""
-        return any(connection.state == "ready" for connection in self._connections)
+        return self._ledger.best() is not None
 
     async def run(self) -> None:
-        """Keep the connections open until `close`; the calls under way are given the pool's grace."""
-        try:
-            async with anyio.create_task_group() as tasks:
-                for _ in range(self._policy.pool.connections):
-                    tasks.start_soon(self._keep_one, tasks)
-        finally:
-            self._closed.set()
+        """Keep the connections open until `close`; the calls under way are then given the pool's grace."""
+        transport = "stdio" if isinstance(self._endpoint, StdioEndpoint) else "http"
+        async with anyio.create_task_group() as tasks:
+            for _ in range(self._policy.pool.connections):
+                keeper = Keeper(
+                    self.server,
+                    self.replica,
+                    ledger=self._ledger,
+                    outage=self._outage,
+                    make=self._new_connection,
+                    on_opened=self._learn,
+                    on_settled=self.settled.set,
+                    pause_with_callers=_PAUSE_WITH_CALLERS[transport],
+                    emit=self._emit,
+                )
+                tasks.start_soon(keeper.run, tasks)
 
     def close(self) -> None:
         """Retire every connection and open no more. From any task, any number of times."""
-        self._closing = True
-        for connection in self._connections:
-            connection.retire("the pool was closed")
-        self._tell()
-        self._demand.set()
-
-    async def wait_closed(self) -> None:
-        """Wait until `run` has ended."""
-        await self._closed.wait()
+        self._ledger.close("the pool was closed")
+        self.settled.set()
 
     async def send(self, call: Call) -> Result:
         """Lend a connection to one attempt.
@@ -143,8 +124,8 @@ class Pool:
             ServerUnavailable: No connection could be had.
             CallFailed: The attempt failed.
         """
-        connection = self._best() or await self._wait_for_connection(call)
-        connection.in_flight += 1
+        connection = self._ledger.best() or await self._wait_for_connection(call)
+        self._ledger.lend(connection)
         started = anyio.current_time()
         outcome = "cancelled"
         try:
@@ -155,143 +136,73 @@ class Pool:
             outcome = error.code
             raise
         finally:
-            connection.in_flight -= 1
-            connection.returned()
-            now = anyio.current_time()
-            if outcome == "cancelled" and now >= anyio.current_effective_deadline():
-                outcome = "timeout"
-            self._emit(
-                AttemptFinished(
-                    at=now,
-                    call_id=call.id,
-                    method=call.method,
-                    name=call.name,
-                    domain=call.domain,
-                    server=self.server,
-                    replica=self.replica,
-                    outcome=outcome,
-                    duration=now - started,
-                    delivery=call.delivery,
-                )
+            self._ledger.take_back(connection)
+            self._tell_attempt(call, started, outcome)
+
+    def _tell_attempt(self, call: Call, started: float, outcome: str) -> None:
+        now = anyio.current_time()
+        if outcome == "cancelled" and now >= anyio.current_effective_deadline():
+            outcome = "timeout"
+        self._emit(
+            AttemptFinished(
+                at=now,
+                call_id=call.id,
+                method=call.method,
+                name=call.name,
+                domain=call.domain,
+                server=self.server,
+                replica=self.replica,
+                outcome=outcome,
+                duration=now - started,
+                delivery=call.delivery,
             )
+        )
 
     async def ping(self) -> None:
         """Ask every ready connection for a sign of life; raises `SessionFailed`."""
-        for connection in self._connections:
+        for connection in list(self._ledger.connections):
             if connection.state == "ready":
                 await connection.ping()
 
     def replace(self, reason: str) -> None:
         """Retire the present connections; others take their place at once."""
-        for connection in self._connections:
+        for connection in list(self._ledger.connections):
             connection.retire(reason)
 
     async def wait_ready(self, call: Call) -> None:
         """Wait until a connection is ready; raises `ServerUnavailable` as a call would."""
-        if self._best() is None:
+        if not self.is_ready:
             await self._wait_for_connection(call)
 
-    def _best(self) -> Connection | None:
-        best: Connection | None = None
-        for connection in self._connections:
-            if connection.state == "ready" and (best is None or connection.in_flight < best.in_flight):
-                best = connection
-        return best
+    def _new_connection(self) -> Connection:
+        return Connection(
+            self._settings, self._policy, on_change=self._ledger.tell, on_listing=self._on_listing, rng=self._rng
+        )
+
+    def _learn(self, connection: Connection) -> None:
+        self.era, self.capabilities = connection.era, connection.capabilities
+        self.on_ready(anyio.current_time())
 
     async def _wait_for_connection(self, call: Call) -> Connection:
-        self._waiting += 1
-        self._demand.set()
+        ledger = self._ledger
+        ledger.waiting += 1
+        ledger.demand.set()
         try:
-            while (connection := self._best()) is None:
+            while (connection := ledger.best()) is None:
                 self._refuse_if_away(call)
-                await self._changed.wait()
+                await ledger.changed.wait()
             return connection
         finally:
-            self._waiting -= 1
+            ledger.waiting -= 1
 
     def _refuse_if_away(self, call: Call) -> None:
         """Waiting helps while a server restarts; one that stays away is reported at once."""
         now = anyio.current_time()
-        away_for = 0.0 if self._away_since is None else now - self._away_since
-        if self._closing:
+        if self._ledger.is_closing:
             reason, retry_after = f"server {self.server!r} was removed or is shutting down", None
-        elif self._hopeless or (self._failures and away_for >= self._policy.pool.patience):
+        elif self._outage.is_given_up(now):
             reason = f"server {self.server!r} cannot be reached: {self.reason}"
-            retry_after = max(0.0, self._next_try - now)
+            retry_after = max(0.0, self._outage.next_try - now)
         else:
             return
         raise ServerUnavailable(reason, tool=call.name, server=self.server, retry_after=retry_after)
-
-    def _tell(self) -> None:
-        changed, self._changed = self._changed, anyio.Event()
-        changed.set()
-
-    async def _keep_one(self, tasks: anyio.abc.TaskGroup) -> None:
-        while not self._closing:
-            started = anyio.current_time()
-            self._emit(ConnectStarted(started, self.server, self.replica))
-            connection = Connection(
-                self._settings, self._policy, on_change=self._tell, on_listing=self._on_listing, rng=self._rng
-            )
-            self._connections.append(connection)
-            tasks.start_soon(self._run, connection)
-            await connection.settled.wait()
-            if connection.ready_at is not None:
-                self._opened(connection, started)
-                await connection.ended.wait()
-                self._lost(connection)
-                if anyio.current_time() - connection.ready_at >= _SHORT_LIFE:
-                    continue
-            if not self._closing:
-                await self._pause_after(connection)
-
-    async def _run(self, connection: Connection) -> None:
-        try:
-            await connection.run()
-        finally:
-            self._connections.remove(connection)
-
-    def _opened(self, connection: Connection, started: float) -> None:
-        now = anyio.current_time()
-        self._failures, self._away_since, self._hopeless = 0, None, False
-        self.reason, self.era = "", connection.era
-        self.capabilities = connection.capabilities
-        self.settled.set()
-        self.on_ready(now)
-        self._emit(ConnectionOpened(now, self.server, self.replica, connection.era, now - started))
-
-    def _lost(self, connection: Connection) -> None:
-        now = anyio.current_time()
-        if not self.is_ready:
-            self.reason, self._away_since = connection.reason, now
-        ready = self.statistics().ready
-        self._emit(ConnectionLostEvent(now, self.server, self.replica, connection.reason, connection.in_flight, ready))
-
-    async def _pause_after(self, connection: Connection) -> None:
-        now = anyio.current_time()
-        pool = self._policy.pool
-        delay = full_jitter(pool.base, pool.cap, self._failures, self._rng)
-        self._failures += 1
-        self._hopeless = connection.hopeless
-        self._next_try = now + delay
-        if not self.is_ready:
-            self.reason = connection.reason
-            self._away_since = now if self._away_since is None else self._away_since
-        ready = self.statistics().ready
-        self._emit(ConnectFailed(now, self.server, self.replica, connection.reason, self._failures, delay, ready))
-        self.settled.set()
-        self._tell()
-        transport = "stdio" if isinstance(self.endpoint, StdioEndpoint) else "http"
-        while not self._closing:
-            until = self._next_try
-            if self._waiting:
-                until = min(until, now + _PAUSE_WITH_CALLERS[transport])
-            self._demand = anyio.Event()
-            with anyio.move_on_after(until - anyio.current_time()):
-                await self._demand.wait()
-            if anyio.current_time() >= until:
-                return
-
-
-def _nobody(_now: float) -> None:
-    """Nobody wants to know."""

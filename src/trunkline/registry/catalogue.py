@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+
 import mcp_types as types
 
 from trunkline.registry.tool import shown_name

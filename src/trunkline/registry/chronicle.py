@@ -24,7 +24,7 @@ class Chronicle:
         """`wall` gives seconds since the epoch."""
         self._wall = wall
         self._entries: deque[HistoryEntry] = deque(maxlen=_KEPT)
-        self._subscribers: tuple[Callable[[RegistryChange], None], ...] = ()
+        self._subscribers: dict[object, Callable[[RegistryChange], None]] = {}
         self.failures = 0
         """How often a subscriber raised."""
 
@@ -50,20 +50,18 @@ class Chronicle:
 
     def subscribe(self, callback: Callable[[RegistryChange], None]) -> Callable[[], None]:
         """Tell `callback` of every change; returns a function that ends this."""
-        self._subscribers = (*self._subscribers, callback)
+        # Methods of one object compare equal: what is ended is this subscription, not one that looks like it.
+        subscription = object()
+        self._subscribers[subscription] = callback
 
         def unsubscribe() -> None:
-            # Functions of one object compare equal, so remove one, not all.
-            kept = list(self._subscribers)
-            if callback in kept:
-                kept.remove(callback)
-            self._subscribers = tuple(kept)
+            self._subscribers.pop(subscription, None)
 
         return unsubscribe
 
     def tell(self, change: RegistryChange) -> None:
         """Tell every subscriber; one that raises is counted and costs nobody anything."""
-        for callback in self._subscribers:
+        for callback in tuple(self._subscribers.values()):
             try:
                 callback(change)
             except Exception:  # boundary: a subscriber's bug must not stop a listing from being kept

@@ -132,10 +132,11 @@ class _Reduction:
         )
         return Document(copy, self.dialect, self.patterns, tuple(self.ignored.values()))
 
-    def _schema(self, node: Any, at: str) -> Any:
-        if isinstance(node, bool):
+    def _schema(self, node: Any, at: str, *, may_be_flag: bool = False) -> Any:
+        if isinstance(node, bool) and (may_be_flag or self.dialect.META_SCHEMA.get("$id")):
             self.schemas[at] = node
-            return node
+            # What fits nothing: the plain false would make jsonschema forget where it was met.
+            return node or {"not": {}}
         if not isinstance(node, dict):
             raise _malformed(at, node, "a schema")
         copy: dict[str, Any] = {}
@@ -177,7 +178,9 @@ class _Reduction:
                 raise _malformed(here, value, "a list of schemas")
             copy[keyword] = [self._schema(item, child(here, str(index))) for index, item in enumerate(value)]
         elif keyword in SCHEMA:
-            copy[keyword] = self._schema(value, here)
+            # Draft 4 has no schemas that are just true or false, but for what is additional.
+            reduced = self._schema(value, here, may_be_flag=keyword.startswith("additional"))
+            copy[keyword] = reduced if value is not False else False
         elif (is_fit := PLAIN.get(keyword)) is not None:
             # Draft 4 has a flag beside the limit where later ones have a limit of its own.
             is_flag = keyword.startswith("exclusive") and keyword not in self.dialect.VALIDATORS

@@ -32,6 +32,7 @@ _EXPECTED: Final[Mapping[str, Callable[[Any], str]]] = MappingProxyType(
         "enum": lambda values: f"one of {listed(values)}",
         "exclusiveMaximum": lambda limit: f"less than {quoted(limit)}",
         "exclusiveMinimum": lambda limit: f"more than {quoted(limit)}",
+        "items": lambda _: "no further items",
         "maxItems": lambda limit: f"at most {quoted(limit)} items",
         "maxLength": lambda limit: f"at most {quoted(limit)} characters",
         "maxProperties": lambda limit: f"at most {quoted(limit)} keys",
@@ -75,6 +76,8 @@ def _lines(error: Any) -> Iterator[str]:
             yield from _alternatives(error, where)
         case None:
             yield f"{where}: not allowed"
+        case "not" if error.validator_value == {}:
+            yield f"{where}: not allowed"
         case keyword:
             expected = _EXPECTED.get(keyword, _unworded(keyword))(error.validator_value)
             hint = ""
@@ -91,10 +94,8 @@ def _location(path: Iterable[str | int]) -> str:
     """`arguments.items[0].name`; names that are no identifiers are quoted in brackets."""
     steps = ["arguments"]
     for step in path:
-        if isinstance(step, int):
-            steps.append(f"[{step}]")
-        else:
-            steps.append(f".{step}" if _IDENTIFIER.fullmatch(step) else f"[{quoted(step)}]")
+        is_plain = isinstance(step, str) and _IDENTIFIER.fullmatch(step)
+        steps.append(f".{step}" if is_plain else f"[{quoted(step)}]")
     return "".join(steps)
 
 
@@ -126,7 +127,7 @@ def _properties(error: Any) -> Mapping[str, Any]:
 def _missing(error: Any, where: str) -> Iterator[str]:
     """One line for each required parameter that is missing, naming the unknown one that may be meant for it."""
     known = _properties(error)
-    unknown = list(islice((name for name in error.instance if name not in known), _COMPARED))
+    unknown = list(islice((name for name in error.instance if isinstance(name, str) and name not in known), _COMPARED))
     for name in error.validator_value:
         if name in error.instance:
             continue
@@ -143,7 +144,7 @@ def _unknown(error: Any, where: str) -> Iterator[str]:
     known = _properties(error)
     patterns = "|".join(error.schema.get("patternProperties", ()))
     for name in error.instance:
-        if name in known or (patterns and re.search(patterns, name)):
+        if not isinstance(name, str) or name in known or (patterns and re.search(patterns, name)):
             continue
         fallback = f"; known are {listed(known, _KNOWN)}" if known else "; it takes none"
         yield f"{_at(where, name)}: unknown parameter{_meant(name, known) or fallback}"

@@ -7,6 +7,7 @@ and says why; it never blocks a call. Read by `tool`.
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import islice
 from typing import Any, Final
 
 from trunkline.registry.document import Document, UnusableSchema, read_document
@@ -18,6 +19,8 @@ __all__ = ["MAX_PROBLEMS", "ArgumentValidator", "compile_schema"]
 
 MAX_PROBLEMS: Final = 10
 """Lines in the answer to one call."""
+_MAX_ERRORS: Final = 100
+"""Errors of jsonschema looked at for them: several may come to the same line."""
 
 
 class ArgumentValidator:
@@ -51,15 +54,19 @@ class ArgumentValidator:
         """
         if self._document is None or (self._fits is not None and self._fits(arguments)):
             return ()
-        lines: dict[str, None] = {}
+        errors: list[Any] = []
         checked = self._validator.evolve(format_checker=Meter(self._document.patterns))
         try:
-            for line in explain(checked.iter_errors(arguments)):
-                lines[line] = None
-                if len(lines) == MAX_PROBLEMS:
-                    break
+            # One by one, so that what was found before an end without a verdict is kept.
+            for error in islice(checked.iter_errors(arguments), _MAX_ERRORS):
+                errors.append(error)  # noqa: PERF402
         except Exception:  # noqa: S110 # boundary: a stranger's schema (or OutOfBudget) must not block a call
             pass
+        lines: dict[str, None] = {}
+        for line in explain(errors):
+            lines[line] = None
+            if len(lines) == MAX_PROBLEMS:
+                break
         return tuple(lines)
 
 

@@ -80,8 +80,8 @@ class Admission:
         return self._service_time
 
     def try_enter(self) -> bool:
-        """Take a free place; never past those who wait."""
-        if self.in_flight >= self._limit or self._queue:
+        """Take a free place. Never past those who wait: while anybody does, no place is free."""
+        if self.in_flight >= self._limit:
             return False
         self.in_flight += 1
         self.entered += 1

@@ -174,7 +174,6 @@ class Circuit:
     def force_open(self, now: float) -> None:
         """Let nobody through until `force_closed`, whatever probes find."""
         self._open_until = inf
-        self._proofs = 0
         if self._state != "open":
             self._change("open", "forced open", now)
 
@@ -192,11 +191,9 @@ class Circuit:
     def _open(self, reason: str, now: float, seconds: float) -> None:
         self._open_for = seconds
         self._open_until = now + seconds
-        self._proofs = 0
         self._change("open", reason, now)
 
     def _end_open_time(self, now: float) -> None:
-        # Proofs found while open are kept: they are about this outage.
         if self._state != self.state_at(now):
             self._change("half_open", f"{self._open_for:.1f} s of open time are over", now)
 
@@ -207,7 +204,6 @@ class Circuit:
 
     def _close(self, reason: str, now: float) -> None:
         self._closed_at = now
-        self._proofs = 0
         self._change("closed", reason, now)
 
     def _change(self, new: CircuitState, reason: str, now: float) -> None:
@@ -215,6 +211,9 @@ class Circuit:
         self._generation += 1
         self._ordinary = Permit(self._generation)
         self._probe = None
+        # Half open, what synthetic probes found while open still holds: it is about the same outage.
+        if new != "half_open":
+            self._proofs = 0
         self._evidence.clear()
         self._opened += new == "open"
         # Last, so that whoever is told finds the new state whole.

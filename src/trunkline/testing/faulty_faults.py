@@ -17,15 +17,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING or __package__:
+    from trunkline.testing.faulty_messages import INVALID_PARAMS, Json, RpcError
     from trunkline.testing.faulty_options import flood_stderr
-    from trunkline.testing.faulty_tools import Json, text
+    from trunkline.testing.faulty_tools import text
 else:  # run as a script, see faulty_options
+    from faulty_messages import INVALID_PARAMS, Json, RpcError
     from faulty_options import flood_stderr
-    from faulty_tools import Json, text
+    from faulty_tools import text
 
-__all__ = ["INVALID_PARAMS", "WIRE_FAULTS", "Reply", "RpcError", "garbage", "has_effect", "spoil", "suffer"]
-
-INVALID_PARAMS = -32602
+__all__ = ["WIRE_FAULTS", "Reply", "garbage", "has_effect", "spoil", "suffer"]
 
 WIRE_FAULTS = frozenset({"garbage", "cut", "slow_drip", "reset", "status", "html", "accepted", "sse_cut"})
 _CONTENT_FAULTS = frozenset({"wrong_id", "double", "not_a_result", "wrong_schema", "big"})
@@ -34,21 +34,6 @@ _WITHOUT_EFFECT = frozenset({"crash_before", "hang", "status"})
 
 _MEGABYTE = 1_000_000
 _NOBODYS_ID = "nobody-asked"
-
-
-class RpcError(Exception):
-    """Answered to the client as a JSON-RPC error."""
-
-    def __init__(self, code: int, message: str, data: Json | None = None) -> None:
-        super().__init__(message)
-        self.code = code
-        self.data = data
-
-    @property
-    def body(self) -> Json:
-        """The `error` member of the response."""
-        error = {"code": self.code, "message": str(self)}
-        return error if self.data is None else {**error, "data": self.data}
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,17 +14,35 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING or __package__:
-    from trunkline.testing.faulty_faults import Reply, RpcError
+    from trunkline.testing.faulty_faults import Reply
+    from trunkline.testing.faulty_messages import (
+        INVALID_REQUEST,
+        NO_MESSAGE,
+        PARSE_ERROR,
+        Json,
+        RpcError,
+        cancelled_id,
+        message,
+        rpc_response,
+    )
     from trunkline.testing.faulty_options import options_parser, start
-    from trunkline.testing.faulty_protocol import INVALID_REQUEST, MODERN, FaultyServer, Version, message, rpc_response
-    from trunkline.testing.faulty_tools import Json
+    from trunkline.testing.faulty_protocol import MODERN, FaultyServer, Version
     from trunkline.testing.faulty_wire import HttpRequest, Response, WatchedReader, read_request
     from trunkline.testing.journal import Journal
 else:  # run as a script, see faulty_options
-    from faulty_faults import Reply, RpcError
+    from faulty_faults import Reply
+    from faulty_messages import (
+        INVALID_REQUEST,
+        NO_MESSAGE,
+        PARSE_ERROR,
+        Json,
+        RpcError,
+        cancelled_id,
+        message,
+        rpc_response,
+    )
     from faulty_options import options_parser, start
-    from faulty_protocol import INVALID_REQUEST, MODERN, FaultyServer, Version, message, rpc_response
-    from faulty_tools import Json
+    from faulty_protocol import MODERN, FaultyServer, Version
     from faulty_wire import HttpRequest, Response, WatchedReader, read_request
     from journal import Journal
 
@@ -35,7 +53,6 @@ _HEADER_MISMATCH = -32020
 _STATUS = {-32601: 404} | dict.fromkeys((-32700, -32600, -32602, -32020, -32021, -32022), 400)
 """The status of a stateless request's JSON-RPC error; 200 for codes not named. A session's errors come with 200."""
 
-_PARSE_ERROR = RpcError(-32700, "Parse error")
 _NO_SESSION = RpcError(INVALID_REQUEST, "Session not found")
 
 
@@ -90,7 +107,8 @@ class FaultyHttpServer:
             response.keeps_connection = False
             await response.send(411)
         elif request.method not in ("POST", "GET", "DELETE") or (request.method != "POST" and session_id is None):
-            await response.send(405, Allow="POST")
+            response.headers["Allow"] = "POST"
+            await response.send(405)
         elif session_id is not None and session is None:
             await response.send_json(404, rpc_response(None, _NO_SESSION))
         elif session is None or request.method == "POST":
@@ -126,12 +144,14 @@ class FaultyHttpServer:
         try:
             body = json.loads(request.body)
         except ValueError:
-            await response.send_json(400, rpc_response(None, _PARSE_ERROR))
+            await response.send_json(400, rpc_response(None, PARSE_ERROR))
+            return
+        if not isinstance(body, dict):
+            await response.send_json(400, rpc_response(None, NO_MESSAGE))
             return
         if "method" not in body or "id" not in body:
-            if session and body.get("method") == "notifications/cancelled":
-                abandoned = session.in_flight.get(body["params"].get("requestId"))
-                _ = abandoned and abandoned.cancel()
+            if session and (abandoned := session.in_flight.get(cancelled_id(body))):
+                abandoned.cancel()
             await response.send(202)
             return
         try:
@@ -143,12 +163,11 @@ class FaultyHttpServer:
             status = 200 if session else _STATUS.get(error.code, 400)
             await response.send_json(status, rpc_response(body["id"], error))
             return
-        headers = {}
         if body["method"] == "initialize":
             session, session_id = Session(), os.urandom(16).hex()
             self._sessions[session_id] = session
             self._server.listeners.add(session.tools_changed)
-            headers["Mcp_Session_Id"] = session_id
+            response.headers["Mcp-Session-Id"] = session_id
         reply = await self._answer(body, era, response, session, gone)
         if reply is None:
             # Given up by the client: no answer, but the exchange has to end.
@@ -156,7 +175,7 @@ class FaultyHttpServer:
             return
         error_code = reply.messages[0].get("error", {}).get("code")
         status = _STATUS.get(error_code, 200) if era == MODERN else 200
-        await response.commit(reply, status, **headers)
+        await response.commit(reply, status)
 
     async def _answer(
         self, body: Json, era: Version, response: Response, session: Session | None, gone: asyncio.Event

@@ -11,25 +11,26 @@ import argparse
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 if TYPE_CHECKING or __package__:
-    from trunkline.testing.faulty_faults import INVALID_PARAMS, Reply, RpcError, has_effect, spoil, suffer
-    from trunkline.testing.faulty_tools import Json, listing, plain_tool, problems, run_tool, text
+    from trunkline.testing.faulty_faults import Reply, has_effect, spoil, suffer
+    from trunkline.testing.faulty_messages import INVALID_PARAMS, INVALID_REQUEST, Json, RpcError, message, rpc_response
+    from trunkline.testing.faulty_tools import listing, plain_tool, problems, run_tool, text
     from trunkline.testing.journal import Journal
 else:  # run as a script, see faulty_options
-    from faulty_faults import INVALID_PARAMS, Reply, RpcError, has_effect, spoil, suffer
-    from faulty_tools import Json, listing, plain_tool, problems, run_tool, text
+    from faulty_faults import Reply, has_effect, spoil, suffer
+    from faulty_messages import INVALID_PARAMS, INVALID_REQUEST, Json, RpcError, message, rpc_response
+    from faulty_tools import listing, plain_tool, problems, run_tool, text
     from journal import Journal
 
-__all__ = ["HANDSHAKE", "INVALID_REQUEST", "MODERN", "FaultyServer", "Listener", "Notify", "message", "rpc_response"]
+__all__ = ["MODERN", "FaultyServer", "Listener", "Notify", "Version"]
 
 Version: TypeAlias = Literal["2025-11-25", "2026-07-28"]
 HANDSHAKE: Version = "2025-11-25"
 MODERN: Version = "2026-07-28"
 _HANDSHAKE_VERSIONS = ("2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25")
 
-INVALID_REQUEST = -32600
 _METHOD_NOT_FOUND = -32601
 _UNSUPPORTED_VERSION = -32022
 
@@ -46,17 +47,6 @@ Notify: TypeAlias = Callable[[Json], Awaitable[None]]
 """Sends a message to the client that waits for an answer, ahead of it."""
 Listener: TypeAlias = Callable[[], Awaitable[None]]
 """Told that the listing of tools has changed."""
-
-
-def message(method: str, params: Json | None = None) -> Json:
-    """A notification."""
-    return {"jsonrpc": "2.0", "method": method, **({} if params is None else {"params": params})}
-
-
-def rpc_response(request_id: Any, outcome: Json | RpcError) -> Json:
-    """The response to a request: its result, or its error."""
-    member = {"error": outcome.body} if isinstance(outcome, RpcError) else {"result": outcome}
-    return {"jsonrpc": "2.0", "id": request_id, **member}
 
 
 class FaultyServer:

@@ -16,21 +16,37 @@ import threading
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING or __package__:
-    from trunkline.testing.faulty_faults import INVALID_PARAMS, Reply, RpcError, garbage
+    from trunkline.testing.faulty_faults import Reply, garbage
+    from trunkline.testing.faulty_messages import (
+        INVALID_PARAMS,
+        NO_MESSAGE,
+        PARSE_ERROR,
+        Json,
+        RpcError,
+        cancelled_id,
+        message,
+        rpc_response,
+    )
     from trunkline.testing.faulty_options import options_parser, start
-    from trunkline.testing.faulty_protocol import FaultyServer, message, rpc_response
-    from trunkline.testing.faulty_tools import Json
+    from trunkline.testing.faulty_protocol import FaultyServer
     from trunkline.testing.journal import Journal
 else:  # run as a script, see faulty_options
-    from faulty_faults import INVALID_PARAMS, Reply, RpcError, garbage
+    from faulty_faults import Reply, garbage
+    from faulty_messages import (
+        INVALID_PARAMS,
+        NO_MESSAGE,
+        PARSE_ERROR,
+        Json,
+        RpcError,
+        cancelled_id,
+        message,
+        rpc_response,
+    )
     from faulty_options import options_parser, start
-    from faulty_protocol import FaultyServer, message, rpc_response
-    from faulty_tools import Json
+    from faulty_protocol import FaultyServer
     from journal import Journal
 
 __all__ = ["main"]
-
-_PARSE_ERROR = RpcError(-32700, "Parse error")
 
 
 class StdioConnection:
@@ -56,13 +72,14 @@ class StdioConnection:
         try:
             received = json.loads(line)
         except ValueError:
-            await self._send(rpc_response(None, _PARSE_ERROR))
+            await self._send(rpc_response(None, PARSE_ERROR))
             return
-        if received.get("method") == "notifications/cancelled":
-            if abandoned := self._in_flight.get(received["params"].get("requestId")):
-                abandoned.cancel()
+        if not isinstance(received, dict):
+            await self._send(rpc_response(None, NO_MESSAGE))
         elif "method" in received and "id" in received:
             await self._serve(received)
+        elif abandoned := self._in_flight.get(cancelled_id(received)):
+            abandoned.cancel()
 
     async def _serve(self, request: Json) -> None:
         request_id = request["id"]

@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
-__all__ = ["Json", "Progress", "listing", "plain_tool", "problems", "run_tool", "text"]
+if TYPE_CHECKING or __package__:
+    from trunkline.testing.faulty_messages import Json
+else:  # run as a script, see faulty_options
+    from faulty_messages import Json
 
-Json: TypeAlias = dict[str, Any]
+__all__ = ["Progress", "listing", "plain_tool", "problems", "run_tool", "text"]
+
 Progress: TypeAlias = Callable[[int, int], Awaitable[None]]
 """`(step, steps)`: tells the caller, if it asked to be told."""
 

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING or __package__:
     from trunkline.testing.faulty_faults import Reply, garbage
-    from trunkline.testing.faulty_tools import Json
+    from trunkline.testing.faulty_messages import Json
 else:  # run as a script, see faulty_options
     from faulty_faults import Reply, garbage
-    from faulty_tools import Json
+    from faulty_messages import Json
 
 __all__ = ["HttpRequest", "Response", "WatchedReader", "read_request"]
 
@@ -76,23 +76,27 @@ class Response:
         self._streaming = False
         self.keeps_connection = True
         """Whether another request may follow on the same connection."""
+        self.headers: dict[str, str] = {}
+        """Sent with whatever kind of response it becomes."""
 
     def __repr__(self) -> str:
         return f"<Response [{'event stream' if self._streaming else 'not begun'}]>"
 
-    async def send(self, status: int, body: bytes = b"", content_type: str = _JSON, **headers: str) -> None:
-        """The whole response at once. Header names are given with underscores."""
-        await self._write(_head(status, content_type, Content_Length=str(len(body)), **headers) + body)
+    async def send(self, status: int, body: bytes = b"", content_type: str = _JSON) -> None:
+        """The whole response at once."""
+        await self._announce(status, content_type, len(body))
+        await self._write(body)
 
-    async def send_json(self, status: int, body: Json, **headers: str) -> None:
+    async def send_json(self, status: int, body: Json) -> None:
         """One JSON-RPC message as the whole response."""
-        await self.send(status, json.dumps(body).encode(), **headers)
+        await self.send(status, json.dumps(body).encode())
 
     async def open_stream(self) -> None:
         """Begin an event stream, unless it has begun."""
         if not self._streaming:
             self._streaming = True
-            await self._write(_head(200, "text/event-stream", Transfer_Encoding="chunked", Cache_Control="no-cache"))
+            self.headers["Cache-Control"] = "no-cache"
+            await self._announce(200, "text/event-stream", None)
 
     async def event(self, message: Json) -> None:
         """Send one message as an event, beginning the stream if need be."""
@@ -105,7 +109,7 @@ class Response:
         await self.open_stream()
         await self._write(b"0\r\n\r\n")
 
-    async def commit(self, reply: Reply, status: int, **headers: str) -> None:
+    async def commit(self, reply: Reply, status: int) -> None:
         """Answer the request, or break it as `reply.fault` says. `status` counts only for a JSON body."""
         if reply.fault is not None:
             await self._break(reply.fault, json.dumps(reply.messages[0]).encode())
@@ -114,7 +118,7 @@ class Response:
                 await self.event(message)
             await self.end_stream()
         else:
-            await self.send_json(status, reply.messages[0], **headers)
+            await self.send_json(status, reply.messages[0])
 
     async def _break(self, fault: Json, body: bytes) -> None:
         match fault["kind"]:
@@ -127,10 +131,11 @@ class Response:
             case "status":
                 await self._refuse(fault)
             case "cut":
-                await self._write(_head(200, _JSON, Content_Length=str(len(body))) + body[: len(body) // 2])
+                await self._announce(200, _JSON, len(body))
+                await self._write(body[: len(body) // 2])
                 self.keeps_connection = False
             case "slow_drip":
-                await self._write(_head(200, _JSON, Content_Length=str(len(body))))
+                await self._announce(200, _JSON, len(body))
                 for byte in body:
                     await self._write(bytes([byte]))
                     await asyncio.sleep(fault.get("delay_ms", 5) / 1000)
@@ -149,12 +154,13 @@ class Response:
 
     async def _refuse(self, fault: Json) -> None:
         status = fault.get("status", 503)
-        headers = {"Retry_After": str(fault["retry_after"])} if "retry_after" in fault else {}
+        if "retry_after" in fault:
+            self.headers["Retry-After"] = fault["retry_after"]
         if fault.get("rpc_body", False):
             error = {"code": fault.get("code", -32603), "message": fault.get("message", "as you asked")}
-            await self.send_json(status, {"jsonrpc": "2.0", "id": None, "error": error}, **headers)
+            await self.send_json(status, {"jsonrpc": "2.0", "id": None, "error": error})
         else:
-            await self.send(status, b"as you asked", "text/plain", **headers)
+            await self.send(status, b"as you asked", "text/plain")
 
     def _reset(self) -> None:
         self.keeps_connection = False
@@ -163,12 +169,13 @@ class Response:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._writer.transport.abort()
 
+    async def _announce(self, status: int, content_type: str, length: int | None) -> None:
+        body = {"Transfer-Encoding": "chunked"} if length is None else {"Content-Length": str(length)}
+        headers = {"Content-Type": content_type, **body, **self.headers}
+        # A reason phrase may be empty, which lets any status be sent.
+        lines = [f"HTTP/1.1 {status} ", *(f"{name}: {value}" for name, value in headers.items()), "", ""]
+        await self._write("\r\n".join(lines).encode("latin-1"))
+
     async def _write(self, data: bytes) -> None:
         self._writer.write(data)
         await self._writer.drain()
-
-
-def _head(status: int, content_type: str, **headers: str) -> bytes:
-    lines = [f"HTTP/1.1 {status} ", f"Content-Type: {content_type}"]  # a reason phrase may be empty, any code sent
-    lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
-    return "\r\n".join([*lines, "", ""]).encode("latin-1")

@@ -17,7 +17,7 @@ from typing import Literal, TypeAlias
 __all__ = ["Entry", "Journal", "Phase", "executions", "read"]
 
 Phase: TypeAlias = Literal["before", "after", "cancelled", "spawned"]
-"""`before` and `after` the side effect; `cancelled`: the client gave the call up; `spawned`: a grandchild started."""
+"""`before` and `after` the side effect; `cancelled`: its client gave it up or left; `spawned`: a grandchild."""
 
 
 @dataclass(frozen=True, slots=True)

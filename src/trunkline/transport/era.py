@@ -8,6 +8,7 @@ which is then tried again.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import anyio
 import mcp_types as types
@@ -20,8 +21,8 @@ from trunkline.transport.wire import CURRENT_WIRE, Wire
 
 __all__ = ["EraUndecided", "PinnedEra", "negotiate"]
 
-_DISCOVER_TIMEOUT = 5.0
-"""Seconds; a server that ignores unknown requests before its handshake is asked for the handshake after that."""
+_QUIET = 5.0
+"""Seconds without an answer to the probe after which the handshake is offered as well."""
 _NOT_EVIDENCE = frozenset({401, 403, 407, 408, 425, 429})
 """HTTP refusals that say nothing about the era; neither does any 5xx."""
 
@@ -56,51 +57,87 @@ async def negotiate(session: ClientSession, era: Era, pinned: PinnedEra, wire: W
             await session.initialize()
             return
         if pinned.discovered is None:
-            pinned.discovered = await _discover(session, wire)
+            pinned.discovered = await _find_out(session, wire, may_shake_hands=era == "auto")
         if pinned.discovered is not None:
             session.adopt(pinned.discovered)
-            return
-        if era != "auto":
+        elif era != "auto":
             msg = f"the server does not speak {era}"
             raise EraUndecided(msg)
-        # A silent server gets its handshake, but only an answer is remembered for the next connection.
-        answered, wire.status = wire.answered, None
-        await session.initialize()
-        pinned.legacy = answered
+        elif session.initialize_result is None:
+            wire.status = None
+            await session.initialize()
+            pinned.legacy = True
     finally:
         CURRENT_WIRE.reset(token)
 
 
+async def _find_out(session: ClientSession, wire: Wire, *, may_shake_hands: bool) -> types.DiscoverResult | None:
+    """Probe; when nothing comes back for a while, offer the handshake as well and take whichever is answered.
+
+    A server may ignore unknown requests before its handshake, or it may just be slow to start: neither is told from
+    the other by waiting. One that answers the handshake is taken at its word, but not pinned.
+    """
+    found: types.DiscoverResult | None = None
+    failure: Exception | None = None
+    async with anyio.create_task_group() as tasks:
+
+        async def probe() -> None:
+            nonlocal found, failure
+            try:
+                found = await _discover(session, wire)
+            except (MCPError, EraUndecided) as error:
+                failure = error
+            tasks.cancel_scope.cancel()
+
+        tasks.start_soon(probe)
+        await anyio.sleep(_QUIET)
+        if may_shake_hands:
+            CURRENT_WIRE.set(Wire())
+            try:
+                await session.initialize()
+            except MCPError as error:
+                if error.code != types.UNSUPPORTED_PROTOCOL_VERSION:
+                    failure = error
+                    tasks.cancel_scope.cancel()
+            else:
+                tasks.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
+    return found
+
+
 async def _discover(session: ClientSession, wire: Wire) -> types.DiscoverResult | None:
-    """The server's discover result; None when it is a server of the handshake era, or silent."""
+    """The server's discover result; None when its answer is that of a server of the handshake era."""
     version = LATEST_MODERN_VERSION
     for _ in range(2):
-        raw = None
-        with anyio.move_on_after(_DISCOVER_TIMEOUT):
-            try:
-                raw = await session.send_discover(version)
-            except MCPError as error:
-                wire.answered = True
-                named = _supported(error)
-                mutual = [known for known in MODERN_PROTOCOL_VERSIONS if known in named]
-                if mutual and mutual[-1] != version:
-                    version = mutual[-1]
-                    continue
-                _judge(error, wire, named)
-                return None
-        if raw is None:
+        try:
+            raw = await _send_discover(session, version)
+        except MCPError as error:
+            named = _supported(error)
+            mutual = [known for known in MODERN_PROTOCOL_VERSIONS if known in named]
+            if mutual and mutual[-1] != version:
+                version = mutual[-1]
+                continue
+            _judge(error, wire, named)
             return None
         try:
             result = types.DiscoverResult.model_validate(raw)
         except ValidationError as error:
             msg = "the server answered server/discover with something else"
             raise EraUndecided(msg) from error
-        wire.answered = True
-        if not any(known in result.supported_versions for known in MODERN_PROTOCOL_VERSIONS):
-            return None
-        return result
+        return result if any(known in result.supported_versions for known in MODERN_PROTOCOL_VERSIONS) else None
     msg = "the server keeps naming other protocol versions"
     raise EraUndecided(msg)
+
+
+async def _send_discover(session: ClientSession, version: str) -> dict[str, Any]:
+    """One probe; the SDK gives up after 10 s, but a server may take longer to start than that."""
+    while True:
+        try:
+            return await session.send_discover(version)
+        except MCPError as error:
+            if error.code != types.REQUEST_TIMEOUT:
+                raise
 
 
 def _judge(error: MCPError, wire: Wire, named: list[str]) -> None:

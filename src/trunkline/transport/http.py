@@ -18,7 +18,7 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.shared._stream_protocols import ReadStream, WriteStream
 from mcp.shared.message import SessionMessage
 
-from trunkline.policy import HttpEndpoint
+from trunkline.endpoint import HttpEndpoint
 from trunkline.transport.outbox import Outbox
 from trunkline.transport.wire import REQUEST_HEADER, Wire, Wires
 
@@ -65,10 +65,10 @@ class IsolatingTransport(httpx2.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send one HTTP request; a network fault on a POST comes back as a response."""
         request_id = request.headers.pop(REQUEST_HEADER, None)
-        if request.method != "POST":
+        if request.method == "GET":
             return await self._inner.handle_async_request(request)
         if request_id is None:
-            return await self._send_notification(request)
+            return await self._send_and_forget(request)
         wire = self._wires.get(request_id) or Wire()
 
         async def trace(name: str, _info: object) -> None:
@@ -88,14 +88,19 @@ class IsolatingTransport(httpx2.AsyncBaseTransport):
             response.stream = _GuardedBody(response.stream, wire)
         return response
 
-    async def _send_notification(self, request: httpx2.Request) -> httpx2.Response:
-        """A notification has no answer to fail, and its loss is not the session's end."""
+    async def _send_and_forget(self, request: httpx2.Request) -> httpx2.Response:
+        """A notification, or the DELETE of a session: it has no answer to fail, and its loss ends nothing."""
         with anyio.move_on_after(_NOTIFY_TIMEOUT):
             try:
-                return await self._inner.handle_async_request(request)
+                response = await self._inner.handle_async_request(request)
             except httpx2.TransportError:
                 pass
-        return httpx2.Response(202, request=request)
+            else:
+                # A session that the server has forgotten is as good as deleted.
+                if request.method != "DELETE" or response.status_code != 404:
+                    return response
+                await response.aclose()
+        return httpx2.Response(204 if request.method == "DELETE" else 202, request=request)
 
     async def aclose(self) -> None:
         """Close the connections."""

@@ -16,7 +16,8 @@ from mcp.shared.jsonrpc_dispatcher import JSONRPCDispatcher
 from mcp.shared.transport_context import TransportContext
 from mcp_types import CONNECTION_CLOSED
 
-from trunkline.policy import Endpoint, Era, HttpEndpoint, InProcessEndpoint, StdioEndpoint
+from trunkline.endpoint import Endpoint, HttpEndpoint, InProcessEndpoint, StdioEndpoint
+from trunkline.policy import Era
 from trunkline.transport.era import EraUndecided, PinnedEra, negotiate
 from trunkline.transport.http import open_http
 from trunkline.transport.inprocess import open_in_process

@@ -10,7 +10,7 @@ import re
 
 from mcp import MCPError
 
-from trunkline.policy import Endpoint, HttpEndpoint, InProcessEndpoint, StdioEndpoint
+from trunkline.endpoint import Endpoint, HttpEndpoint, InProcessEndpoint, StdioEndpoint
 from trunkline.transport.http import describe
 from trunkline.transport.wire import Wire
 

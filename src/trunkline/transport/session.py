@@ -15,8 +15,8 @@ from mcp_types.version import LATEST_MODERN_VERSION, MODERN_PROTOCOL_VERSIONS
 from pydantic import TypeAdapter, ValidationError
 
 from trunkline.call import Call, Delivery, ToolResult
+from trunkline.endpoint import Endpoint, HttpEndpoint
 from trunkline.errors import CallFailed, ConnectionLost, InvalidResult
-from trunkline.policy import Endpoint, HttpEndpoint
 from trunkline.transport.faults import is_lost_session, is_unreachable, translate
 from trunkline.transport.listing import every_page
 from trunkline.transport.reasons import SessionFailed, presentable, reason_for

@@ -19,7 +19,7 @@ from mcp.client.stdio import get_default_environment
 from mcp.shared.message import SessionMessage
 from mcp_types import JSONRPCRequest
 
-from trunkline.policy import StdioEndpoint
+from trunkline.endpoint import StdioEndpoint
 from trunkline.transport.lines import LineParser
 from trunkline.transport.outbox import Outbox
 from trunkline.transport.wire import Wires

@@ -37,8 +37,6 @@ class Wire:
     """Seconds the server asked to wait."""
     fault: Exception | None = None
     """What broke the exchange below the protocol: refused, reset, cut."""
-    answered: bool = False
-    """Whether the server said anything at all."""
 
     def sent(self) -> None:
         """From here on the server may have got it."""

@@ -18,8 +18,39 @@ SECRET = "s3cr3t-0f-th3-0p3r4t0r"
 ENVIRON = {"SECRET": SECRET, "EMPTY": ""}
 
 WORDS = st.sampled_from(
-    "mcpServers trunkline defaults servers tools domains cache gateway command args env cwd url headers type disabled "
-    "timeout retry attempts breaker ratio era prefix pool health p95 error_ratio idempotent replicas s t".split()
+    [
+        "mcpServers",
+        "trunkline",
+        "defaults",
+        "servers",
+        "tools",
+        "domains",
+        "cache",
+        "gateway",
+        "command",
+        "args",
+        "env",
+        "cwd",
+        "url",
+        "headers",
+        "type",
+        "disabled",
+        "timeout",
+        "retry",
+        "attempts",
+        "breaker",
+        "ratio",
+        "era",
+        "prefix",
+        "pool",
+        "health",
+        "p95",
+        "error_ratio",
+        "idempotent",
+        "replicas",
+        "s",
+        "t",
+    ]
 )
 KEYS = WORDS | st.text(max_size=6)
 TEXTS = st.text(max_size=8) | st.sampled_from(
@@ -35,6 +66,33 @@ TEXTS = st.text(max_size=8) | st.sampled_from(
         "https://h/${SECRET}",
         "\0",
         "\n",
+    ]
+)
+FRAGMENTS = st.sampled_from(
+    [
+        "[mcpServers.s]\n",
+        "[[trunkline]]\n",
+        'url = "${SECRET}"\n',
+        "timeout = 1\n",
+        '"mcpServers"',
+        "trunkline",
+        "1e999",
+        "//",
+        "#",
+        "\r\n",
+        "{",
+        "}",
+        "[",
+        "]",
+        ":",
+        ",",
+        "=",
+        ".",
+        '"',
+        "'''",
+        "\\",
+        "\ufeff",
+        "\u2028",
     ]
 )
 LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | TEXTS
@@ -60,64 +118,46 @@ SHAPED = st.fixed_dictionaries(
 MAPPINGS = SHAPED | st.dictionaries(KEYS, VALUES, max_size=4)
 
 
-def outcome_of(document: Document) -> Settings | ConfigError:
-    """What comes of a document: settings, or an error that is fit to be shown."""
+def outcome_of(source: str, said: bytes | dict[str, Any]) -> Settings | ConfigError:
+    """What comes of a file's bytes or of a mapping: settings, or an error, both fit to be shown."""
+    outcome = judged(source, said)
+    lines = outcome.notices if isinstance(outcome, Settings) else outcome.problems
+    assert lines or isinstance(outcome, Settings)
+    for line in lines:
+        assert line.startswith(source)
+        assert line.isprintable()
+        assert SECRET not in line
+    assert SECRET not in repr(outcome)
+    return outcome
+
+
+def judged(source: str, said: bytes | dict[str, Any]) -> Settings | ConfigError:
     try:
-        settings = settings_from(document, ENVIRON)
+        document = parse(source, said) if isinstance(said, bytes) else Document(source, "mapping", said)
+        return settings_from(document, ENVIRON)
     except ConfigError as error:
-        assert error.problems
-        assert all(is_shown_well(problem, document.source) for problem in error.problems)
         return error
-    assert all(is_shown_well(notice, document.source) for notice in settings.notices)
-    assert SECRET not in repr(settings)
-    return settings
-
-
-def is_shown_well(line: str, source: str) -> bool:
-    return line.startswith(source) and line.isprintable() and SECRET not in line
 
 
 @given(MAPPINGS)
 def test_any_mapping_loads_or_is_a_config_error(values: dict[str, Any]) -> None:
-    outcome_of(Document("configuration", "mapping", values))
+    outcome_of("configuration", values)
 
 
-@given(MAPPINGS)
-def test_a_json_file_is_judged_like_its_mapping_but_for_the_hosts_own_keys(values: dict[str, Any]) -> None:
-    document = parse("mcp.json", json.dumps(values).encode())
-    from_file = outcome_of(document)
-    from_mapping = outcome_of(Document("mcp.json", "json", json.loads(json.dumps(values))))
-    assert type(from_file) is type(from_mapping)
+@given(SHAPED)
+def test_a_json_file_is_judged_like_the_mapping_it_spells_out(values: dict[str, Any]) -> None:
+    from_file = outcome_of("mcp.json", json.dumps(values).encode())
+    assert type(from_file) is type(outcome_of("configuration", values))
 
 
 @given(
     st.sampled_from(["mcp.json", "trunkline.toml", "other"]),
     st.binary()
     | st.text().map(lambda text: text.encode("utf-8", "surrogatepass"))
-    | st.lists(
-        st.sampled_from(
-            [
-                "[mcpServers.s]\n",
-                "[[trunkline]]\n",
-                'url = "${SECRET}"\n',
-                "timeout = 1\n",
-                "{",
-                "}",
-                '"mcpServers"',
-                ":",
-                ",",
-            ]
-            + ["[", "]", "=", '"', "'''", "\\", "1e999", "//", "#", "\r\n", "trunkline", "."]
-        )
-    ).map(lambda parts: "".join(parts).encode()),
+    | st.lists(FRAGMENTS).map(lambda fragments: "".join(fragments).encode()),
 )
 def test_any_bytes_load_or_are_a_config_error(name: str, data: bytes) -> None:
-    try:
-        document = parse(name, data)
-    except ConfigError as error:
-        assert all(is_shown_well(problem, name) for problem in error.problems)
-    else:
-        outcome_of(document)
+    outcome_of(name, data)
 
 
 @given(st.sampled_from(["Authorization", "X-Api-Key", "h"]), st.text(st.characters(codec="ascii"), min_size=8))
@@ -130,7 +170,7 @@ def test_no_header_or_environment_value_is_ever_told_even_where_it_is_wrong(name
         },
         "trunkline": {"defaults": {"timeout": "${SECRET}", "era": "x-${SECRET}", "prefix": ["${SECRET}"]}},
     }
-    outcome = outcome_of(Document("configuration", "mapping", values))
+    outcome = outcome_of("configuration", values)
     assert isinstance(outcome, ConfigError)
     assert 'trunkline.defaults.timeout: found "${SECRET}" (a string), expected a number' in str(outcome)
 

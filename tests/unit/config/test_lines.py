@@ -132,6 +132,12 @@ def test_a_repeated_json_key_is_told_once_and_the_last_one_counts() -> None:
     assert lines == {("a",): 3, ("a", "x"): 3}
 
 
+@pytest.mark.parametrize("text", ["= 1", "[[", "[]", "a = [,]"])
+def test_a_text_no_parser_accepts_is_refused_rather_than_guessed_at(text: str) -> None:
+    with pytest.raises(ValueError, match="not a text its parser accepts"):
+        toml_lines(text)
+
+
 def paths(value: object, at: KeyPath = ()) -> set[KeyPath]:
     """Every key path within a parsed value."""
     items: list[tuple[str | int, Any]] = []

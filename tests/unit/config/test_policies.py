@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, is_dataclass
+from datetime import date
 from typing import Any, get_args, get_type_hints
 
 import pytest
@@ -76,6 +77,7 @@ def test_null_takes_back_what_the_defaults_said() -> None:
         ({"retry": {"atempts": 1}}, 'retry.atempts: unknown key; did you mean "attempts"?'),
         ({"attempt-timeout": 1}, 'attempt-timeout: unknown key; did you mean "attempt_timeout"?'),
         ({"prefix": {}}, "prefix: found a table, expected a string"),
+        ({"prefix": date(2026, 1, 1)}, "prefix: found a date or time, expected a string"),
         ({"prefix": b""}, "prefix: found an object of type bytes, expected a string"),
     ],
 )

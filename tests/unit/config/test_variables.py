@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from trunkline.config import load
+from trunkline.endpoint import StdioEndpoint
 from trunkline.errors import ConfigError
-from trunkline.policy import StdioEndpoint
 
 
 @pytest.mark.parametrize(

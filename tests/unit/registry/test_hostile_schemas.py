@@ -30,7 +30,9 @@ KEYWORDS = st.sampled_from(
     ]
 )
 schema_like = st.recursive(
-    st.sampled_from(["#", "#/$defs/a", "string", "object", "(a+)+", "^a*$", "[", "http://x/", True, False, None, -1, 0.5]),
+    st.sampled_from(
+        ["#", "#/$defs/a", "string", "object", "(a+)+", "^a*$", "[", "http://x/", True, False, None, -1, 0.5]
+    ),
     lambda inner: (
         st.lists(inner, max_size=3) | st.dictionaries(KEYWORDS | st.sampled_from(["a", "b"]), inner, max_size=4)
     ),
@@ -94,7 +96,10 @@ def looped() -> dict[str, Any]:
         ({"properties": {"a": {"$id": "https://example.com/a", "$ref": "#"}}}, "parts with URIs"),
         ({"$ref": "#"}, "refers to itself"),
         ({"properties": {"a": {"anyOf": [{"$ref": "#/properties/a"}]}}}, "refers to itself"),
-        ({"allOf": [{"$ref": "#/$defs/a"}], "$defs": {"a": {"not": {"$ref": "#/$defs/b"}}, "b": {"$ref": "#"}}}, "itself"),
+        (
+            {"allOf": [{"$ref": "#/$defs/a"}], "$defs": {"a": {"not": {"$ref": "#/$defs/b"}}, "b": {"$ref": "#"}}},
+            "itself",
+        ),
         ({"required": "text"}, "#/required"),
         ({"type": "strng"}, "#/type"),
         ({"type": []}, "#/type"),

@@ -9,7 +9,7 @@ import pytest
 from trunkline.registry.schema import MAX_PROBLEMS, compile_schema
 
 
-def an_object(required: tuple[str, ...] = (), **properties: Any) -> dict[str, Any]:
+def an_object(required: tuple[str, ...] = (), /, **properties: Any) -> dict[str, Any]:
     return {"type": "object", "properties": properties, "required": list(required), "additionalProperties": False}
 
 
@@ -68,9 +68,7 @@ def test_a_place_deep_within_is_written_with_dots_indices_and_quoted_names() -> 
 
 def test_a_value_outside_an_enumeration_is_answered_with_the_allowed_and_the_nearest() -> None:
     found = problems(an_object(mode={"enum": ["fast", "slow"]}), mode="fastt")
-    assert found == (
-        'arguments.mode: found "fastt" (string), expected one of "fast", "slow"; did you mean "fast"?',
-    )
+    assert found == ('arguments.mode: found "fastt" (string), expected one of "fast", "slow"; did you mean "fast"?',)
 
 
 def test_alternatives_that_differ_by_type_are_told_as_one_expectation() -> None:
@@ -140,12 +138,6 @@ def test_a_long_value_with_control_characters_is_shown_short_and_clean() -> None
     assert len(line) < 120
 
 
-def test_a_number_too_long_to_print_is_described() -> None:
-    assert problems(an_object(a=TEXT), a=10**9000) == (
-        "arguments.a: found a number of 29898 bits (integer), expected string",
-    )
-
-
 def test_no_more_than_ten_problems_are_told() -> None:
     found = problems(an_object(), **{f"unknown{index}": 1 for index in range(100)})
     assert len(found) == MAX_PROBLEMS
@@ -153,6 +145,7 @@ def test_no_more_than_ten_problems_are_told() -> None:
 
 def test_a_parameter_the_schema_forbids_is_not_allowed() -> None:
     assert problems({"properties": {"a": False}}, a=1) == ("arguments.a: not allowed",)
+    assert problems({"anyOf": [False]}) == ("arguments: not allowed",)
 
 
 def test_a_parameter_required_by_another_is_named() -> None:

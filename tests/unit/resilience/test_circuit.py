@@ -164,6 +164,15 @@ def test_a_probe_that_outlived_its_lease_does_not_free_the_slot_of_the_next() ->
     assert scene.circuit.acquire(due + 0.6) is None
 
 
+def test_the_lease_of_an_earlier_state_keeps_nobody_out() -> None:
+    scene = Scene(BreakerPolicy(open_for=2.0, open_cap=2.0))
+    due = scene.trip()
+    for _ in range(20):
+        scene.permit(due)
+        scene.circuit.probe_failed(due)
+        due += scene.circuit.retry_after(due)
+
+
 def test_a_probe_that_outlived_its_lease_still_counts_in_its_own_state() -> None:
     scene = Scene()
     due = scene.trip()
@@ -215,6 +224,25 @@ def test_answers_that_come_too_late_open_it() -> None:
     for _ in range(10):
         scene.attempt(SUCCESS, 0.0, duration=9.0)
     assert scene.changes[-1][2] == "100 % of 10 outcomes in 30 s were slow"
+
+
+def test_failures_that_come_too_late_count_as_late_too() -> None:
+    scene = Scene(BreakerPolicy(consecutive=9, ratio=0.9), slow=8.0)
+    for _ in range(4):
+        scene.attempt(FAILURE, 0.0, duration=9.0)
+        scene.attempt(SUCCESS, 0.0, duration=9.0)
+    scene.attempt(FAILURE, 0.0)
+    scene.attempt(SUCCESS, 0.0)
+    assert scene.changes[-1][2] == "80 % of 10 outcomes in 30 s were slow"
+
+
+def test_soft_failures_are_no_run_but_a_share() -> None:
+    scene = Scene()
+    for _ in range(9):
+        scene.attempt(FAILURE, 0.0, soft=True)
+    assert scene.circuit.state == "closed"
+    scene.attempt(FAILURE, 0.0, soft=True)
+    assert scene.changes[-1][2] == "100 % of 10 outcomes in 30 s failed"
 
 
 def test_one_lost_connection_is_one_failure_however_many_calls_were_on_it() -> None:
@@ -269,6 +297,14 @@ def test_a_synthetic_failure_opens_a_half_open_circuit_for_longer() -> None:
     assert 2.0 <= scene.circuit.retry_after(due) <= 4.0
     scene.circuit.release(probe, SUCCESS, due)
     assert "0 of 2 proofs" in repr(scene.circuit)
+
+
+@pytest.mark.parametrize("succeeded", [True, False])
+def test_a_synthetic_probe_after_the_open_time_finds_the_circuit_half_open(*, succeeded: bool) -> None:
+    scene = Scene()
+    due = scene.trip()
+    (scene.circuit.probe_succeeded if succeeded else scene.circuit.probe_failed)(due)
+    assert [change[1] for change in scene.changes] == ["open", "half_open", *([] if succeeded else ["open"])]
 
 
 def test_synthetic_probes_say_nothing_to_a_closed_circuit() -> None:

@@ -14,7 +14,7 @@ import pytest
 from mcp import Client, MCPError, StdioServerParameters
 from mcp.client.subscriptions import ToolsListChanged
 
-from tests.servers.processes import Option, http_server, stdio_command
+from tests.servers.processes import http_server, stdio_command
 from trunkline.testing.journal import executions, read
 
 pytestmark = [pytest.mark.anyio, pytest.mark.integration]
@@ -31,8 +31,11 @@ class Way:
     mode: str
     sse: bool = False
 
+    def __str__(self) -> str:
+        return f"{self.transport}-{self.mode}{'-sse' if self.sse else ''}"
+
     @asynccontextmanager
-    async def client(self, message_handler: Any = None, **options: Option) -> AsyncGenerator[Client, None]:
+    async def client(self, message_handler: Any = None, **options: Any) -> AsyncGenerator[Client, None]:
         """The SDK's client, connected to a faulty server of its own."""
         if self.transport == "http":
             async with (
@@ -73,7 +76,7 @@ async def test_every_page_of_the_listing_arrives_behind_an_empty_cursor_too(way:
         tools, cursors = await all_tools(client)
 
     names = [tool.name for tool in tools]
-    assert names == "echo add append lookup sleep progress fail rpc_error add_wrong fault".split()
+    assert names == ["echo", "add", "append", "lookup", "sleep", "progress", "fail", "rpc_error", "add_wrong", "fault"]
     assert len(cursors) == 4
     assert cursors[1] == ""
 
@@ -113,11 +116,11 @@ async def test_calls_are_answered_and_each_is_journalled_once(way: Way, tmp_path
 async def test_progress_arrives_before_the_answer(way: Way) -> None:
     told: list[tuple[float, float | None]] = []
 
-    async def progress(done: float, total: float | None, _: str | None) -> None:
-        told.append((done, total))
+    async def on_progress(progress: float, total: float | None, message: str | None) -> None:
+        told.append((progress, total))
 
     async with way.client() as client:
-        await client.call_tool("progress", {"steps": 3}, progress_callback=progress)
+        await client.call_tool("progress", {"steps": 3}, progress_callback=on_progress)
 
     assert told == [(1, 3), (2, 3), (3, 3)]
 
@@ -181,18 +184,16 @@ async def test_a_changed_listing_is_told_on_the_streams_of_those_who_listen(way:
     assert after[1:] == before[1:]
 
 
-@pytest.mark.parametrize("way", [way for way in WAYS if not way.sse], ids=str)
+@pytest.mark.parametrize("way", [way for way in WAYS if way.mode != AUTO and not way.sse], ids=str)
 async def test_a_call_given_up_by_its_client_is_noticed_and_still_runs_to_its_end(way: Way, tmp_path: Path) -> None:
     journal = tmp_path / "journal"
     async with way.client(journal=journal) as client:
         await client.list_tools()
         with pytest.raises(MCPError, match="timed out"):
-            await client.call_tool("append", {"op": "late", "delay_ms": 600}, read_timeout_seconds=0.2)
+            await client.call_tool("append", {"op": "late", "delay_ms": 1500}, read_timeout_seconds=0.2)
         with anyio.fail_after(PATIENCE):
-            while not executions(journal):
+            while not executions(journal)["late"]:
                 await client.call_tool("sleep", {"seconds": 0.05})
-                if executions(journal)["late"]:
-                    break
         assert (await client.call_tool("echo", {"text": "still here"})).content
 
     phases = [entry.phase for entry in read(journal) if entry.op == "late"]
@@ -217,7 +218,7 @@ async def test_a_server_speaks_the_eras_it_is_told_to(transport: str, era: str, 
         assert (await client.call_tool("echo", {"text": "hello"})).content
 
 
-async def test_listings_may_be_cached_as_long_as_the_server_says(tmp_path: Path) -> None:
+async def test_listings_may_be_cached_as_long_as_the_server_says() -> None:
     async with Way("http", MODERN).client(ttl_ms=60_000) as client:
         listing = await client.list_tools()
 

@@ -1,0 +1,109 @@
+"""P1: what the whole stack adds to a tool call, beside the raw SDK client on the same server.
+
+    python benchmarks/overhead.py [--calls 200] [--rounds 15]
+
+Raw and stacked calls alternate in rounds, so that a change of the machine's speed hits both. Quoted are medians over
+rounds and, for the difference and the ratio, the medians of the per-round figures with their quartiles.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from statistics import median, quantiles
+
+import anyio
+from mcp import Client, StdioServerParameters
+from mcp.server.mcpserver import MCPServer
+
+from trunkline import EnhancedMCPClient, InProcessEndpoint, MetricsCollector, StdioEndpoint
+from trunkline.endpoint import Endpoint
+
+STDIO_SERVER = Path(__file__).parents[1] / "src" / "trunkline" / "testing" / "faulty_stdio.py"
+ARGUMENTS = {"text": "hello"}
+
+Call = Callable[[], Awaitable[object]]
+
+
+def echo_server() -> MCPServer:
+    """The smallest server there is."""
+    server = MCPServer("bench", log_level="ERROR")
+
+    @server.tool()
+    async def echo(text: str) -> str:
+        return text
+
+    return server
+
+
+async def seconds_per_call(call: Call, calls: int) -> float:
+    """Mean seconds of some calls one after the other."""
+    started = time.perf_counter()
+    for _ in range(calls):
+        await call()
+    return (time.perf_counter() - started) / calls
+
+
+async def compare(name: str, raw: Call, stacked: Call, *, calls: int, rounds: int) -> None:
+    """Alternate the two and print what the second adds."""
+    for call in (raw, stacked):
+        await seconds_per_call(call, calls // 4 + 1)
+    pairs = []
+    for number in range(rounds):
+        order = (raw, stacked) if number % 2 == 0 else (stacked, raw)
+        figures = [await seconds_per_call(call, calls) for call in order]
+        pairs.append((figures[0], figures[1]) if number % 2 == 0 else (figures[1], figures[0]))
+    added = [1e6 * (ours - theirs) for theirs, ours in pairs]
+    ratios = [ours / theirs for theirs, ours in pairs]
+    low, _, high = quantiles(added, n=4)
+    least, _, most = quantiles(ratios, n=4)
+    print(
+        f"{name:<12} raw {1e6 * median(theirs for theirs, _ in pairs):8.1f} us   "
+        f"stacked {1e6 * median(ours for _, ours in pairs):8.1f} us   "
+        f"added {median(added):+7.1f} us [{low:+.1f} .. {high:+.1f}]   "
+        f"ratio {median(ratios):.3f} [{least:.3f} .. {most:.3f}]"
+    )
+
+
+async def against(name: str, raw_target: object, endpoint: Endpoint, *, calls: int, rounds: int) -> None:
+    """Compare on one server, reached in the same way by both."""
+    metrics = MetricsCollector()
+    async with (
+        Client(raw_target) as raw,  # type: ignore[arg-type] # anything the SDK's client takes
+        EnhancedMCPClient({"bench": endpoint}) as stacked,
+    ):
+        metrics.watch(stacked.bus)
+        await raw.list_tools()
+        await compare(
+            name,
+            lambda: raw.call_tool("echo", ARGUMENTS),
+            lambda: stacked.call_tool("bench_echo", ARGUMENTS),
+            calls=calls,
+            rounds=rounds,
+        )
+
+
+async def main(calls: int, rounds: int) -> None:
+    """In process, then over stdio."""
+    server = echo_server()
+    print(f"{rounds} interleaved rounds of {calls} calls; medians, quartiles in brackets")
+    await against("in process", server, InProcessEndpoint(server), calls=calls, rounds=rounds)
+    command, args = sys.executable, [str(STDIO_SERVER), "--era", "2026-07-28"]
+    await against(
+        "stdio",
+        StdioServerParameters(command=command, args=args),
+        StdioEndpoint(command, tuple(args)),
+        calls=calls,
+        rounds=rounds,
+    )
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="What the whole stack adds to a tool call.")
+    parser.add_argument("--calls", type=int, default=200, help="calls in a round")
+    parser.add_argument("--rounds", type=int, default=15, help="rounds of each")
+    options = parser.parse_args()
+    anyio.run(main, options.calls, options.rounds)

@@ -1,0 +1,92 @@
+"""Where a server is and how it is reached; with its policy, one server's settings. Frozen, checked at birth.
+
+What could hold a credential (headers, environment, arguments, the query of a URL) is left out of every `repr`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+from urllib.parse import urlsplit
+
+from trunkline.policy import ServerPolicy, require
+
+__all__ = ["Endpoint", "HttpEndpoint", "InProcessEndpoint", "ServerSettings", "StdioEndpoint", "settings_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class StdioEndpoint:
+    """A server started as a child process that speaks over its standard input and output."""
+
+    command: str
+    args: tuple[str, ...] = field(default=(), repr=False)
+    """Not shown anywhere: many servers take their key as an argument."""
+    env: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Added to a minimal inherited environment (HOME, LOGNAME, PATH, SHELL, TERM, USER)."""
+    cwd: str | None = None
+
+    @property
+    def label(self) -> str:
+        """What may be shown of it: the program, never its arguments."""
+        return f"stdio:{self.command.rsplit('/', 1)[-1]}"
+
+    def __post_init__(self) -> None:
+        require(bool(self.command), "command", self.command, "the program to start")
+
+
+@dataclass(frozen=True, slots=True)
+class HttpEndpoint:
+    """A server reached over Streamable HTTP."""
+
+    url: str = field(repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def label(self) -> str:
+        """What may be shown of it: scheme, host, port and path, never user information or a query."""
+        parts = urlsplit(self.url)
+        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+    def __post_init__(self) -> None:
+        require(self.url.startswith(("http://", "https://")), "url", self.url, "an http:// or https:// address")
+
+
+@dataclass(frozen=True, slots=True)
+class InProcessEndpoint:
+    """A server object of the MCP SDK in this process: for tests, examples and embedded tools."""
+
+    server: Any = field(repr=False)
+    """An `mcp.server.Server` or `mcp.server.MCPServer`."""
+
+    @property
+    def label(self) -> str:
+        """What may be shown of it."""
+        return "in-process"
+
+
+Endpoint: TypeAlias = StdioEndpoint | HttpEndpoint | InProcessEndpoint
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """One server: what it is called here, where it is, and what its stack obeys."""
+
+    name: str
+    endpoint: Endpoint
+    policy: ServerPolicy = field(default_factory=ServerPolicy)
+
+
+def settings_of(
+    servers: Mapping[str, Endpoint | ServerSettings | str] | Iterable[ServerSettings],
+) -> list[ServerSettings]:
+    """Servers as users write them: by name an endpoint, a URL or settings, or settings alone."""
+    if not isinstance(servers, Mapping):
+        return list(servers)
+    found = []
+    for name, given in servers.items():
+        if isinstance(given, ServerSettings):
+            found.append(given)
+        else:
+            found.append(ServerSettings(name, HttpEndpoint(given) if isinstance(given, str) else given))
+    return found
