@@ -11,7 +11,7 @@ from mcp_types import Result
 
 from trunkline.call import Call
 from trunkline.endpoint import ServerSettings
-from trunkline.errors import ServerUnavailable, ToolNotFound
+from trunkline.errors import ToolNotFound
 from trunkline.events import Emit
 from trunkline.health.monitor import HealthMonitor, Probe
 from trunkline.policy import ServerPolicy

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import anyio
 import mcp_types as types
 
+from trunkline import clock
 from trunkline.bus import EventBus
 from trunkline.call import CURRENT_DOMAIN, UNATTRIBUTED, CacheMode, Call, Method, ProgressCallback, ToolResult
 from trunkline.content import Content
@@ -83,7 +84,7 @@ class EnhancedMCPClient:
         return self._fleet
 
     async def __aenter__(self) -> EnhancedMCPClient:
-        self._opened_at = anyio.current_time()
+        self._opened_at = clock.now()
         await self._fleet.start(self._servers)
         await self._fleet.wait_first_ready()
         return self
@@ -234,7 +235,7 @@ class EnhancedMCPClient:
     def _new_call(
         self, method: Method, name: str, arguments: dict[str, Any], timeout: float | None, domain: str | None
     ) -> Call:
-        now = anyio.current_time()
+        now = clock.now()
         tracked = CURRENT_DOMAIN.get()
         return Call(
             id=f"{self._rng.getrandbits(64):016x}",

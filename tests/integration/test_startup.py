@@ -75,7 +75,7 @@ async def town(repairs: Path) -> AsyncGenerator[Town, None]:
         dead = HttpServer(port, [program, *arguments], listens=True)
         stack.push_async_callback(dead.kill)
         crash = "echo starting >&2; echo 'no licence key' >&2; exit 3"
-        servers = {
+        servers: dict[str, HttpEndpoint | StdioEndpoint] = {
             "dead": HttpEndpoint(dead.url),
             "silent": HttpEndpoint(silent.url),
             "stuck": shell(UNTIL_REPAIRED.format(HANG + "; exit"), repairs / "stuck"),
@@ -151,9 +151,11 @@ async def test_health_says_what_is_wrong_with_each_server_and_each_heals_by_itse
 
 @pytest.mark.requirement("SEED-RES-3", "INV-4")
 async def test_entering_ends_when_every_server_has_failed() -> None:
-    async with EnhancedMCPClient(
-        {"dead": f"http://127.0.0.1:{free_port()}/mcp", "gone": StdioEndpoint("not-there")}
-    ) as client:
+    servers: dict[str, StdioEndpoint | str] = {
+        "dead": f"http://127.0.0.1:{free_port()}/mcp",
+        "gone": StdioEndpoint("not-there"),
+    }
+    async with EnhancedMCPClient({**servers}) as client:
         assert reason_of(client, "gone") == "program or folder not found: not-there"
         assert client.health().state in ("degraded", "down")
         assert (await client.list_tools()).tools == []

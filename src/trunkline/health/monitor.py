@@ -16,6 +16,8 @@ import anyio
 from trunkline.call import Delivery
 from trunkline.events import (
     AttemptFinished,
+    CallFinished,
+    CallStarted,
     CircuitChanged,
     ConfigRejected,
     ConfigReloaded,
@@ -162,6 +164,8 @@ class HealthMonitor:
     def observe(self, event: Event) -> None:
         """Take note of what live calls and connections tell."""
         match event:
+            case CallStarted() | CallFinished():
+                pass  # First, because there is no cheaper way to pass over what comes most often.
             case AttemptFinished(delivery=Delivery.ANSWERED):
                 status = self._servers.get(event.server)
                 if status is not None and status.state != "healthy":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import anyio
 from mcp_types import INTERNAL_ERROR, Result
 
+from trunkline import clock
 from trunkline.call import Call, Delivery, Service
 from trunkline.errors import CallFailed, CircuitOpen, ServerError
 from trunkline.resilience.circuit import Circuit, Verdict
@@ -25,7 +26,7 @@ class BreakerLayer:
 
     async def __call__(self, call: Call, call_next: Service) -> Result:
         """Pass the attempt on if the circuit lets it."""
-        started = anyio.current_time()
+        started = clock.now()
         permit = self._circuit.acquire(started, may_probe=call.repeatable, lease=self._lease)
         if permit is None:
             retry_after = self._circuit.retry_after(started, may_probe=call.repeatable)
@@ -46,11 +47,11 @@ class BreakerLayer:
             raise
         except anyio.get_cancelled_exc_class():
             # Abandoned because the deadline passed while the server had it: the server was too slow.
-            if call.delivery is Delivery.UNKNOWN and anyio.current_time() >= call.deadline:
+            if call.delivery is Delivery.UNKNOWN and clock.now() >= call.deadline:
                 verdict = Verdict.FAILURE
             raise
         finally:
-            now = anyio.current_time()
+            now = clock.now()
             self._circuit.release(permit, verdict, now, duration=now - started, soft=soft, incident=incident)
         return result
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import anyio
 from mcp_types import Result
 
+from trunkline import clock
 from trunkline.call import Call, Service
 from trunkline.errors import BulkheadFull
 from trunkline.resilience.admission import Admission, Ticket
@@ -26,15 +27,15 @@ class BulkheadLayer:
         """Serve the attempt when its turn comes."""
         if not self._admission.try_enter():
             await self._wait(call)
-        entered = anyio.current_time()
+        entered = clock.now()
         try:
             return await call_next(call)
         finally:
-            now = anyio.current_time()
+            now = clock.now()
             _wake(self._admission.leave(now, now - entered))
 
     async def _wait(self, call: Call) -> None:
-        admission, now = self._admission, anyio.current_time()
+        admission, now = self._admission, clock.now()
         ticket = admission.enqueue(call.deadline, now)
         if ticket is None:
             waiting = f"{admission.in_flight} calls are under way and {admission.waiting} wait"
@@ -50,7 +51,7 @@ class BulkheadLayer:
             await turn.wait()
         except BaseException:
             # Cancelled: perhaps just after the turn came, which then goes to the next in line.
-            _wake(admission.abandon(ticket, anyio.current_time()))
+            _wake(admission.abandon(ticket, clock.now()))
             raise
 
 

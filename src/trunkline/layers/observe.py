@@ -5,9 +5,9 @@ Outermost: whatever happens below, cancellation included, is told once.
 
 from __future__ import annotations
 
-import anyio
 from mcp_types import Result
 
+from trunkline import clock
 from trunkline.call import Call, Provenance, Service, ToolResult
 from trunkline.errors import CallError
 from trunkline.events import CallFinished, CallStarted, Emit
@@ -47,12 +47,12 @@ class ObserveLayer:
                         cache=call.cached,
                         fallback=call.fallback,
                         degraded=call.fallback is not None or call.cached == "stale",
-                        duration=anyio.current_time() - call.started,
+                        duration=clock.now() - call.started,
                     )
                 )
             return result
         finally:
-            now = anyio.current_time()
+            now = clock.now()
             self._emit(
                 CallFinished(
                     at=now,

@@ -10,6 +10,7 @@ import random
 import anyio
 from mcp_types import Result
 
+from trunkline import clock
 from trunkline.call import Call, Delivery, Service
 from trunkline.errors import AttemptTimeout, CallError, CallFailed, ServerError
 from trunkline.events import Emit, RetryScheduled
@@ -51,11 +52,11 @@ class RetryLayer:
                 if not decision.retry or counted >= self._policy.attempts:
                     raise told from (error if told is not error else error.__cause__)
                 delay = self._delay(error, tried)
-                paid = self._pay(error, decision) if anyio.current_time() + delay < call.deadline else None
+                paid = self._pay(error, decision) if clock.now() + delay < call.deadline else None
                 if paid is None:
                     raise told from (error if told is not error else error.__cause__)
                 spent = paid
-                now = anyio.current_time()
+                now = clock.now()
                 self._emit(RetryScheduled(now, call.id, call.name, call.server, tried, delay, error.code))
             else:
                 if spent is not None:

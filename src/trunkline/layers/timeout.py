@@ -5,6 +5,7 @@ from __future__ import annotations
 import anyio
 from mcp_types import Result
 
+from trunkline import clock
 from trunkline.call import Call, Delivery, ProgressCallback, Service
 from trunkline.errors import AttemptTimeout, ServerUnavailable
 
@@ -25,7 +26,7 @@ class TimeoutLayer:
     async def __call__(self, call: Call, call_next: Service) -> Result:
         """Serve the attempt in time."""
         timeout = self._timeout if call.attempt_timeout is None else call.attempt_timeout
-        started = anyio.current_time()
+        started = clock.now()
         if call.progress is None and started + timeout >= call.deadline:
             # The deadline comes first anyway: one scope less on the hot path.
             return await call_next(call)
@@ -49,7 +50,7 @@ class TimeoutLayer:
         self, call: Call, call_next: Service, told: ProgressCallback, scope: anyio.CancelScope, timeout: float
     ) -> Result:
         async def extend(progress: float, total: float | None, message: str | None) -> None:
-            scope.deadline = max(scope.deadline, anyio.current_time() + timeout)
+            scope.deadline = max(scope.deadline, clock.now() + timeout)
             await told(progress, total, message)
 
         call.progress = extend

@@ -88,16 +88,16 @@ class Histogram:
         if not self.count:
             return 0.0
         rank = q * self.count
-        below = 0
+        below = index = hits = 0
         for index in sorted(self.buckets):
             hits = self.buckets[index]
             if below + hits >= rank:
-                lower = max(BOUNDS[index - 1] if index else 0.0, self.shortest)
-                upper = min(BOUNDS[index] if index < len(BOUNDS) else inf, self.longest)
-                share = max(0.0, (rank - below) / hits)
-                return lower * (upper / lower) ** share if lower > 0 else upper * share
+                break
             below += hits
-        return self.longest
+        lower = max(BOUNDS[index - 1] if index else 0.0, self.shortest)
+        upper = min(BOUNDS[index] if index < len(BOUNDS) else inf, self.longest)
+        share = max(0.0, (rank - below) / hits)
+        return lower * (upper / lower) ** share if lower > 0 else upper * share
 
     def cumulative(self, positions: Sequence[int]) -> list[int]:
         """Return, for each ascending index into `BOUNDS`, how many values lie at or below that bound. Exact."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from enum import Enum
 from typing import Any, Final, Literal, NamedTuple, TextIO
@@ -50,7 +50,7 @@ def _always(level: int) -> _Level:
 
 _DEBUG, _INFO, _WARNING = _always(logging.DEBUG), _always(logging.INFO), _always(logging.WARNING)
 
-_RECORDS: Final[dict[type[Event], tuple[str, str, _Level]]] = {
+_RECORDS: Final[Mapping[type[Event], tuple[str, str, _Level]]] = {
     CallStarted: ("call", "call_started", _DEBUG),
     CallFinished: ("call", "call_finished", _DEBUG),
     AttemptFinished: ("call", "attempt_finished", _DEBUG),

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 import anyio
 from mcp_types import Result, ServerCapabilities, Tool
 
+from trunkline import clock
 from trunkline.call import Call
 from trunkline.endpoint import Endpoint, StdioEndpoint
 from trunkline.errors import CallError, ServerUnavailable
@@ -126,7 +127,7 @@ class Pool:
         """
         connection = self._ledger.best() or await self._wait_for_connection(call)
         self._ledger.lend(connection)
-        started = anyio.current_time()
+        started = clock.now()
         outcome = "cancelled"
         try:
             result = await connection.send(call)
@@ -140,7 +141,7 @@ class Pool:
             self._tell_attempt(call, started, outcome)
 
     def _tell_attempt(self, call: Call, started: float, outcome: str) -> None:
-        now = anyio.current_time()
+        now = clock.now()
         if outcome == "cancelled" and now >= anyio.current_effective_deadline():
             outcome = "timeout"
         self._emit(
@@ -181,7 +182,7 @@ class Pool:
 
     def _learn(self, connection: Connection) -> None:
         self.era, self.capabilities = connection.era, connection.capabilities
-        self.on_ready(anyio.current_time())
+        self.on_ready(clock.now())
 
     async def _wait_for_connection(self, call: Call) -> Connection:
         ledger = self._ledger
@@ -197,7 +198,7 @@ class Pool:
 
     def _refuse_if_away(self, call: Call) -> None:
         """Waiting helps while a server restarts; one that stays away is reported at once."""
-        now = anyio.current_time()
+        now = clock.now()
         if self._ledger.is_closing:
             reason, retry_after = f"server {self.server!r} was removed or is shutting down", None
         elif self._outage.is_given_up(now):

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from trunkline.events import CircuitChanged, ConnectFailed, ConnectionLostEvent, ConnectionOpened, Event
+from trunkline.events import (
+    AttemptFinished,
+    CallFinished,
+    CallStarted,
+    CircuitChanged,
+    ConnectFailed,
+    ConnectionLostEvent,
+    ConnectionOpened,
+    Event,
+)
 from trunkline.registry.tool_registry import ToolRegistry
 
 __all__ = ["AvailabilityFold"]
@@ -17,6 +26,8 @@ class AvailabilityFold:
     def __call__(self, event: Event) -> None:
         """Take note of one event."""
         match event:
+            case CallStarted() | AttemptFinished() | CallFinished():
+                pass  # First: the most frequent by far, and none of this fold's business.
             case ConnectionOpened():
                 self._registry.mark(event.server, "available", "connected", event.at)
             case ConnectionLostEvent(ready=0) | ConnectFailed(ready=0):

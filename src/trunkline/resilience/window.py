@@ -62,6 +62,9 @@ class Window:
     def advance(self, now: float) -> int:
         """Let go of what is too old at `now` (seconds, monotonic); returns the number of the newest bucket."""
         bucket = int(now // self._width)
+        # The common case by far, on every attempt's way: nothing has become too old since the last outcome.
+        if bucket == self._newest:
+            return bucket
         if self._newest is None:
             self._newest = bucket
         # After a long silence every bucket is emptied once, not once for each interval that passed.

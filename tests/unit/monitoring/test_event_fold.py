@@ -92,7 +92,7 @@ def test_a_call_for_another_domain_than_the_tracked_one_is_under_way_there(metri
 
 
 def test_names_of_resources_and_of_tools_nobody_has_never_become_labels(metrics: MetricsCollector) -> None:
-    metrics.observe(finished(method="resources/read", name="file:///home/secret"))
+    metrics.observe(finished(method="resources/read", name="file:///srv/secret"))
     metrics.observe(finished(name="made_up_by_a_model", outcome="ToolNotFound"))
     assert {series.labels[1] for series in metrics.store.requests} == {"resources/read", "_unknown"}
     assert list(metrics.store.tools.groups) == ["_unknown"]
@@ -147,6 +147,13 @@ def test_the_last_known_states_are_kept(metrics: MetricsCollector) -> None:
     assert page["health"] == [{"server": "stt", "replica": "", "healthy": False}]
     assert metrics.store.tool_totals == {"stt": 2}
     assert metrics.store.loop_lag.histogram.longest == 0.3
+
+
+def test_the_dashboard_counts_the_connections_of_each_server(metrics: MetricsCollector) -> None:
+    for replica in ("a", "b"):
+        metrics.observe(ConnectionOpened(0.0, "stt", replica, "2026-07-28", 0.1))
+    metrics.observe(ConnectionLostEvent(0.0, "stt", "b", "eof", in_flight=0, ready=1))
+    assert metrics.dashboard()["connections"] == {"stt": 1}
 
 
 def test_the_cache_hit_ratio_leaves_out_calls_that_passed_it_by(metrics: MetricsCollector) -> None:

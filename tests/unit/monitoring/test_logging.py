@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import sys
 import threading
 from collections.abc import Iterator
 
@@ -19,7 +20,7 @@ from trunkline.events import (
     ServerProbed,
     ToolsChanged,
 )
-from trunkline.monitoring.log_output import QueuedOutput
+from trunkline.monitoring.log_output import ConsoleFormatter, JsonFormatter, QueuedOutput
 from trunkline.monitoring.logging import LogObserver, configure_logging
 
 
@@ -103,7 +104,7 @@ def test_no_address_no_credential_and_no_forged_line_gets_into_a_record(caplog: 
     caplog.set_level(logging.DEBUG, "trunkline")
     observe = LogObserver()
     observe(ConnectFailed(0.0, "stt", None, "no route to https://u:hunter2@h/x?token=abc\nfake line", 1, 0.1, 0))
-    observe(call(name="file:///home/me/diary", method="resources/read"))
+    observe(call(name="file:///srv/diary", method="resources/read"))
     observe(ToolsChanged(0.0, "stt", ("one", "two"), (), 2))
     reason = vars(caplog.records[0])["trunkline_reason"]
     assert reason == "no route to [address] line" or reason == "no route to [address]"
@@ -139,6 +140,30 @@ def test_json_lines_carry_the_extras_and_no_secret(root: logging.Logger) -> None
     assert (lines[1]["api_token"], lines[1]["n"]) == ("[redacted]", [1, 2])
     assert "ValueError: invalid literal" in lines[1]["exception"]
     assert lines[0]["time"].endswith("+00:00")
+
+
+def test_a_stack_that_was_asked_for_is_written_in_either_format(root: logging.Logger) -> None:
+    for choice in ("json", "console"):
+        sink = io.StringIO()
+        stop = configure_logging(choice, stream=sink)
+        logging.getLogger("app").info("where", stack_info=True)
+        stop()
+        assert "test_a_stack_that_was_asked_for" in sink.getvalue()
+
+
+@pytest.mark.parametrize("formatter", [JsonFormatter(), ConsoleFormatter()])
+def test_the_formatters_also_serve_without_the_queue(formatter: logging.Formatter) -> None:
+    try:
+        int("x")
+    except ValueError:
+        record = logging.LogRecord("app", logging.ERROR, "", 0, "failed", None, sys.exc_info())
+    assert "ValueError: invalid literal" in formatter.format(record)
+
+
+def test_events_of_unknown_kinds_are_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "trunkline")
+    LogObserver()(Event(0.0))
+    assert caplog.records == []
 
 
 def test_console_lines_are_readable_and_cannot_be_forged(root: logging.Logger) -> None:

@@ -1,0 +1,78 @@
+"""Our errors as JSON-RPC errors: one code for each class, and what a program needs to decide what to do next.
+
+    31001  CallRejected         31011  CallFailed
+    31002  CircuitOpen          31012  AttemptTimeout
+    31003  BulkheadFull         31013  ConnectionLost
+    31004  ServerUnavailable    31014  ServerError
+    31021  DeadlineExceeded     31015  InvalidResult
+    31000  CallError            -32602 ToolNotFound (the protocol's own code for an unknown tool)
+
+All but the last lie outside -32768..-32000, the range that JSON-RPC and MCP keep for themselves (MCP 2026-07-28, "Error
+codes"). 3100x and 3101x tell apart what has not run from what may have; `data` says it for each error.
+`InvalidArguments` is no error on the wire: it becomes a result that tells the model what to mend.
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import Any, Final
+
+from trunkline.errors import (
+    AttemptTimeout,
+    BulkheadFull,
+    CallError,
+    CallFailed,
+    CallRejected,
+    CircuitOpen,
+    ConnectionLost,
+    DeadlineExceeded,
+    InvalidResult,
+    ServerError,
+    ServerUnavailable,
+    ToolNotFound,
+)
+
+__all__ = ["CODES", "code_of", "data_of", "message_of"]
+
+CODES: Final = MappingProxyType(
+    {
+        CallError: 31000,
+        CallRejected: 31001,
+        CircuitOpen: 31002,
+        BulkheadFull: 31003,
+        ServerUnavailable: 31004,
+        CallFailed: 31011,
+        AttemptTimeout: 31012,
+        ConnectionLost: 31013,
+        ServerError: 31014,
+        InvalidResult: 31015,
+        DeadlineExceeded: 31021,
+        ToolNotFound: -32602,
+    }
+)
+"""The JSON-RPC code of each class of error; a class that is not named here has its parent's."""
+
+
+def code_of(error: CallError) -> int:
+    """Return the code of the nearest class in `CODES`."""
+    return next(CODES[kind] for kind in type(error).__mro__ if kind in CODES)
+
+
+def message_of(error: CallError) -> str:
+    """Return the error's own words, with the names that may have been meant."""
+    if isinstance(error, ToolNotFound) and error.suggestions:
+        meant = ", ".join(name for name in error.suggestions if name not in str(error))
+        return f"{error}; nearest names: {meant}" if meant else str(error)
+    return str(error)
+
+
+def data_of(error: CallError) -> dict[str, Any]:
+    """Return the error's `data`: `error` (class), `may_have_run`, `retry_after` (s or null), `server`, `tool`, `attempts`."""
+    return {
+        "error": error.code,
+        "may_have_run": error.may_have_run,
+        "retry_after": error.retry_after,
+        "server": error.server,
+        "tool": error.tool,
+        "attempts": error.attempts,
+    }

@@ -1,0 +1,108 @@
+"""Who may talk to the gateway: requests that name this machine, from nobody's page but its own. Before every route.
+
+A page in the user's browser can send requests to a loopback address, and with a name of its own that resolves to
+127.0.0.1 it can read the answers (DNS rebinding). Both are told by the Host and Origin headers.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import Final
+from urllib.parse import urlsplit
+
+from starlette.datastructures import MutableHeaders
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from trunkline.errors import ConfigError
+
+__all__ = ["SECURITY_HEADERS", "Guard", "refusal", "require_loopback"]
+
+SECURITY_HEADERS: Final[tuple[tuple[str, str], ...]] = (
+    (
+        "Content-Security-Policy",
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    ),
+    ("X-Content-Type-Options", "nosniff"),
+    ("X-Frame-Options", "DENY"),
+    ("Referrer-Policy", "no-referrer"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+    ("Cross-Origin-Opener-Policy", "same-origin"),
+    ("Cache-Control", "no-store"),
+)
+"""On every answer that does not say otherwise itself."""
+
+_LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "[::1]"})
+_AUTHORITY: Final = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(?::[0-9]{1,5})?")
+
+
+def require_loopback(host: str) -> None:
+    """Accept only an address of this machine itself: `localhost`, 127.0.0.0/8 or ::1.
+
+    Raises:
+        ConfigError: It is any other.
+    """
+    try:
+        is_loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        is_loopback = False
+    if not is_loopback:
+        problem = (
+            f"host {host!r}: only loopback addresses can be served, because authentication cannot be configured in "
+            "this version; use --host 127.0.0.1 and put a proxy that authenticates in front of it"
+        )
+        raise ConfigError([problem], source="command line")
+
+
+def refusal(status: int, code: str, message: str) -> JSONResponse:
+    """Return the JSON that every refusal of ours has: `{"error": {"code", "message"}}`, with the security headers."""
+    return JSONResponse({"error": {"code": code, "message": message}}, status, headers=dict(SECURITY_HEADERS))
+
+
+class Guard:
+    """ASGI middleware: checks Host and Origin, and puts the security headers on every answer.
+
+    Raises ConfigError where `host` is not a loopback address.
+    """
+
+    def __init__(self, app: ASGIApp, host: str) -> None:
+        require_loopback(host)
+        self.app = app
+        self._names = _LOOPBACK | {f"[{host}]" if ":" in host else host}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or refuse it: 421 for another host, 403 for another origin."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        hosts = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
+        origins = [value.decode("latin-1") for name, value in scope["headers"] if name == b"origin"]
+        if len(hosts) != 1 or not self._is_ours(hosts[0]):
+            await refusal(421, "wrong_host", "this address is not served here")(scope, receive, send)
+            return
+        if not all(self._is_our_origin(origin) for origin in origins):
+            await refusal(403, "wrong_origin", "pages of other origins may not use this address")(scope, receive, send)
+            return
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in SECURITY_HEADERS:
+                    headers.setdefault(name, value)
+            await send(message)
+
+        await self.app(scope, receive, send_with_headers)
+
+    def _is_ours(self, authority: str) -> bool:
+        found = _AUTHORITY.fullmatch(authority)
+        return found is not None and found["name"].lower() in self._names
+
+    def _is_our_origin(self, origin: str) -> bool:
+        try:
+            parts = urlsplit(origin)
+        except ValueError:
+            return False
+        is_bare = origin.lower() == f"{parts.scheme}://{parts.netloc}".lower()
+        return parts.scheme in ("http", "https") and is_bare and self._is_ours(parts.netloc)

@@ -1,0 +1,140 @@
+"""How everything is, as plain JSON-able data: for the status page, for probes, and for programs. Reads; does no I/O."""
+
+from __future__ import annotations
+
+from collections import Counter
+from importlib.metadata import version
+from typing import Any
+
+import anyio
+
+from trunkline.health.monitor import DependencyHealth, HealthReport
+from trunkline.infrastructure import Infrastructure
+from trunkline.registry.tool import Tool
+
+__all__ = ["overall", "readiness", "status", "tools"]
+
+
+def overall(report: HealthReport, tools: int) -> dict[str, Any]:
+    """Return `state`, `since` (seconds since the epoch, None without servers), `sentence` and `reasons`, worst first.
+
+    `since` is when the worst state present began, or, with all well, when the last of them came to be so.
+    """
+    parts = [*report.servers, *report.others]
+    order = ("down", "degraded", "unknown", "healthy")
+    troubled = sorted((part for part in parts if part.state != "healthy"), key=lambda part: order.index(part.state))
+    worst = [part for part in troubled if part.state == troubled[0].state] if troubled else []
+    moments = [part.since for part in worst] or [part.since for part in parts]
+    return {
+        "state": report.state,
+        "since": (min(moments) if troubled else max(moments)) if moments else None,
+        "sentence": _sentence(report, tools),
+        "reasons": [f"{part.name}: {part.reason or part.state}" for part in troubled],
+    }
+
+
+def _sentence(report: HealthReport, tools: int) -> str:
+    servers = report.servers
+    if not servers:
+        return "No server is configured."
+    count = Counter(server.state for server in servers)
+    total = "The server" if len(servers) == 1 else f"All {len(servers)} servers"
+    if count["healthy"] == len(servers):
+        verb, noun = ("works" if len(servers) == 1 else "work"), "tool" if tools == 1 else "tools"
+        said = f"{total} {verb}; {tools} {noun} can be called."
+    elif count["unknown"] == len(servers):
+        said = f"{total} {'is' if len(servers) == 1 else 'are'} being connected."
+    elif count["down"] == len(servers):
+        said = f"{total} {'is' if len(servers) == 1 else 'are'} down."
+    else:
+        words = {"down": "down", "degraded": "in trouble", "unknown": "not connected yet"}
+        parts = [
+            f"{count[state]} {'is' if count[state] == 1 else 'are'} {word}"
+            for state, word in words.items()
+            if count[state]
+        ]
+        said = f"Of {len(servers)} servers, {' and '.join(parts)}." if len(servers) > 1 else f"{total} {parts[0][2:]}."
+    return f"{said} The configuration file is invalid." if report.others else said
+
+
+def readiness(infra: Infrastructure) -> tuple[bool, dict[str, Any]]:
+    """Return whether calls can be served, and `status`, `dependencies` (each with state, since, reason), `loop_lag`."""
+    report = infra.health.report()
+    return report.is_ready, {
+        "status": "ready" if report.is_ready else "not_ready",
+        "dependencies": [_dependency(part) for part in (*report.servers, *report.others)],
+        "loop_lag": report.loop_lag,
+    }
+
+
+def status(infra: Infrastructure) -> dict[str, Any]:
+    """Return everything the status page shows; `openapi` describes it. Times in seconds, moments since the epoch."""
+    report = infra.health.report()
+    shown = infra.registry.tools()
+    callable_now = sum(infra.registry.is_available(tool.name) for tool in shown)
+    settings = infra.settings
+    dashboard = infra.metrics.dashboard()
+    return {
+        "overall": overall(report, callable_now),
+        "version": version("trunkline"),
+        "at": dashboard["at"],
+        "uptime": dashboard["uptime"],
+        "config": {
+            "source": settings.source,
+            "is_fallback": settings.is_fallback,
+            "notices": list(settings.notices),
+        },
+        "loop_lag": report.loop_lag,
+        "servers": [_server(infra, part, shown) for part in report.servers],
+        "others": [_dependency(part) for part in report.others],
+        "metrics": dashboard,
+    }
+
+
+def tools(infra: Infrastructure) -> dict[str, Any]:
+    """Return every known tool: name, server, availability, whether it may run twice, and its definition."""
+    return {
+        "tools": [
+            {
+                "name": tool.name,
+                "server": tool.server,
+                "availability": _availability(infra, tool.name),
+                "repeatable": tool.repeatable,
+                "fingerprint": tool.fingerprint,
+                "definition": tool.shown.model_dump(mode="json", by_alias=True, exclude_none=True),
+            }
+            for tool in infra.registry.tools()
+        ]
+    }
+
+
+def _dependency(part: DependencyHealth) -> dict[str, Any]:
+    return {"name": part.name, "state": part.state, "since": part.since, "reason": part.reason}
+
+
+def _server(infra: Infrastructure, part: DependencyHealth, shown: tuple[Tool, ...]) -> dict[str, Any]:
+    names = [tool.name for tool in shown if tool.server == part.name]
+    told = _dependency(part) | {
+        "tools": len(names),
+        "availability": _availability(infra, names[0]) if names else None,
+        "era": "",
+        "circuit": "closed",
+        "connections": {"ready": 0, "opening": 0, "in_flight": 0, "waiting": 0},
+    }
+    stack = infra.mcp_client.fleet.stacks.get(part.name)
+    if stack is not None:
+        pool = stack.pool.statistics()
+        told["era"] = stack.pool.era
+        told["circuit"] = stack.circuit.state_at(anyio.current_time())
+        told["connections"] = {
+            "ready": pool.ready,
+            "opening": pool.opening,
+            "in_flight": pool.in_flight,
+            "waiting": pool.waiting,
+        }
+    return told
+
+
+def _availability(infra: Infrastructure, name: str) -> dict[str, Any]:
+    known = infra.registry.availability(name)
+    return {"state": known.state, "since": known.since, "reason": known.reason}

@@ -1,0 +1,167 @@
+"""One bad answer among many on one connection: the innocent calls do not notice it, and the connection goes on."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+import anyio
+import pytest
+
+from tests.servers.processes import http_server
+from tests.servers.watching import Record, stdio, text_of
+from trunkline import (
+    BulkheadPolicy,
+    CallError,
+    EnhancedMCPClient,
+    HttpEndpoint,
+    ServerPolicy,
+    ServerSettings,
+)
+from trunkline.endpoint import Endpoint
+from trunkline.events import ConnectionLostEvent, ConnectionOpened
+from trunkline.policy import Era
+
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.integration,
+    pytest.mark.requirement("R4", "SEED-RES-3", "SEED-TEST-4", "INV-4"),
+]
+
+Transport: TypeAlias = Literal["stdio", "http"]
+ERAS: tuple[Era, ...] = ("2025-11-25", "2026-07-28")
+CALLERS = 20
+SILENCE = 0.6
+"""Seconds the guilty call waits where its answer never comes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What goes wrong, and how the call that asked for it ends."""
+
+    kind: str
+    outcome: str
+    arguments: dict[str, Any] = field(default_factory=dict)
+    transports: tuple[Transport, ...] = ("stdio", "http")
+
+    def __str__(self) -> str:
+        return " ".join([self.kind, *(str(value) for value in self.arguments.values())])
+
+
+FAULTS = (
+    Fault("garbage", "AttemptTimeout", transports=("stdio",)),
+    Fault("garbage", "AttemptTimeout", {"invalid": "utf8"}, ("stdio",)),
+    Fault("garbage", "InvalidResult", transports=("http",)),
+    Fault("garbage", "InvalidResult", {"invalid": "utf8"}, ("http",)),
+    Fault("cut", "AttemptTimeout", transports=("stdio",)),
+    Fault("cut", "ConnectionLost", transports=("http",)),
+    Fault("reset", "ConnectionLost", transports=("http",)),
+    Fault("big", "ok", {"megabytes": 5}),
+    Fault("wrong_id", "AttemptTimeout", {"which": "unknown"}, ("stdio",)),
+    Fault("wrong_id", "InvalidResult", {"which": "unknown"}, ("http",)),
+    Fault("wrong_id", "InvalidResult", {"which": "in_flight"}, ("http",)),
+    Fault("status", "ServerError", {"status": 503}, ("http",)),
+    Fault("status", "ServerError", {"status": 503, "retry_after": "0.1"}, ("http",)),
+    Fault("html", "ServerError", transports=("http",)),
+    Fault("accepted", "ServerError", transports=("http",)),
+    Fault("sse_cut", "ConnectionLost", transports=("http",)),
+    Fault("sse_cut", "ConnectionLost", {"abrupt": True}, ("http",)),
+    Fault("not_a_result", "InvalidResult"),
+    Fault("not_a_result", "InvalidResult", {"shape": "words"}),
+    Fault("rpc_error", "ServerError"),
+    Fault("double", "ok"),
+    Fault("slow_drip", "ok", {"delay_ms": 1}),
+    Fault("stderr", "ok", {"bytes": 300_000}, ("stdio",)),
+)
+TABLE = [
+    pytest.param(transport, era, fault, id=f"{fault} over {transport} in {era}")
+    for fault in FAULTS
+    for transport in fault.transports
+    for era in ERAS
+]
+
+
+@asynccontextmanager
+async def endpoint(transport: Transport, era: Era) -> AsyncGenerator[Endpoint, None]:
+    if transport == "stdio":
+        yield stdio(era=era)
+    else:
+        async with http_server(era=era) as server:
+            yield HttpEndpoint(server.url)
+
+
+@pytest.mark.parametrize(("transport", "era", "fault"), TABLE)
+async def test_a_bad_answer_harms_no_other_call_on_its_connection(transport: Transport, era: Era, fault: Fault) -> None:
+    record = Record()
+    policy = ServerPolicy(bulkhead=BulkheadPolicy(limit=64))
+    said: dict[str, str] = {}
+    harmed: list[str] = []
+    guilty: list[str] = []
+    async with (
+        endpoint(transport, era) as where,
+        EnhancedMCPClient([ServerSettings("s", where, policy)], observers=[record]) as client,
+    ):
+
+        async def innocent(number: int) -> None:
+            for text in (f"{number} before", f"{number} after"):
+                try:
+                    said[text] = text_of(await client.call_tool("s_echo", {"text": text}))
+                    await client.call_tool("s_sleep", {"seconds": 0.02 * (number % 5)})
+                except CallError as error:
+                    harmed.append(f"{text}: {error!r}")
+
+        async def offend() -> None:
+            try:
+                result = await client.call_tool(
+                    "s_fault", {"kind": fault.kind, **fault.arguments}, read_timeout_seconds=_patience(fault)
+                )
+            except CallError as error:
+                guilty.append(error.code)
+            else:
+                guilty.append("tool_error" if result.is_error else "ok")
+
+        async with anyio.create_task_group() as tasks:
+            for number in range(CALLERS):
+                if number == CALLERS // 2:
+                    tasks.start_soon(offend)
+                tasks.start_soon(innocent, number)
+
+        usable = text_of(await client.call_tool("s_echo", {"text": "afterwards"}))
+        pool = client.fleet.stacks["s"].pool.statistics()
+
+    assert harmed == []
+    assert said == {text: text for text in said}
+    assert len(said) == 2 * CALLERS
+    assert guilty == [fault.outcome]
+    assert usable == "afterwards"
+    assert len(record.of(ConnectionOpened)) == 1
+    assert [event.reason for event in record.of(ConnectionLostEvent)] in ([], ["the pool was closed"])
+    assert (pool.in_flight, pool.waiting, pool.failures) == (0, 0, 0)
+
+
+def _patience(fault: Fault) -> float | None:
+    return SILENCE if fault.outcome == "AttemptTimeout" else None
+
+
+@pytest.mark.parametrize("era", ERAS)
+async def test_a_crash_costs_repeatable_calls_nothing_and_the_next_connection_serves_them(era: Era) -> None:
+    record = Record()
+    policy = ServerPolicy(bulkhead=BulkheadPolicy(limit=64), trust_annotations=True)
+    said: list[str] = []
+    async with EnhancedMCPClient([ServerSettings("s", stdio(era=era), policy)], observers=[record]) as client:
+
+        async def innocent(number: int) -> None:
+            await client.call_tool("s_sleep", {"seconds": 0.05})
+            said.append(text_of(await client.call_tool("s_echo", {"text": str(number)})))
+
+        async with anyio.create_task_group() as tasks:
+            for number in range(CALLERS):
+                tasks.start_soon(innocent, number)
+            with pytest.raises(CallError) as caught:
+                await client.call_tool("s_fault", {"kind": "crash_before", "code": 7})
+
+    assert caught.value.may_have_run is True
+    assert sorted(said, key=int) == [str(number) for number in range(CALLERS)]
+    assert len(record.of(ConnectionOpened)) == 2
