@@ -21,7 +21,8 @@ from trunkline.errors import (
     ToolNotFound,
     TrunklineError,
 )
-from trunkline.health.monitor import DependencyHealth, HealthMonitor, HealthReport
+from trunkline.health.monitor import HealthMonitor
+from trunkline.health.report import DependencyHealth, HealthReport
 from trunkline.infrastructure import Infrastructure
 from trunkline.mcp_client import EnhancedMCPClient
 from trunkline.monitoring.asgi import MetricsMiddleware

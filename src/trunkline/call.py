@@ -45,7 +45,9 @@ CacheOutcome: TypeAlias = Literal["miss", "hit", "stale", "coalesced", "bypass"]
 class ProgressCallback(Protocol):
     """Hears of a call's progress; the same shape as the MCP SDK's."""
 
-    async def __call__(self, progress: float, total: float | None, message: str | None) -> None: ...
+    async def __call__(self, progress: float, total: float | None, message: str | None) -> None:
+        """Hear that `progress` of `total` is done."""
+        ...
 
 
 Method: TypeAlias = Literal[
@@ -116,6 +118,8 @@ class Call:
     """What is known about the latest attempt."""
     may_have_run: bool = False
     """Whether any attempt so far may have been executed."""
+    server_time: float | None = None
+    """Seconds the latest attempt spent with the server, waiting for its turn excluded; None when it never got there."""
     cached: CacheOutcome = "bypass"
     fallback: str | None = None
 
@@ -163,7 +167,9 @@ Service: TypeAlias = Callable[[Call], Awaitable[Result]]
 class Layer(Protocol):
     """Stands in front of a service: may refuse, repeat, bound or watch what passes."""
 
-    async def __call__(self, call: Call, call_next: Service) -> Result: ...
+    async def __call__(self, call: Call, call_next: Service) -> Result:
+        """Serve the call, by `call_next` or without it."""
+        ...
 
 
 def compose(layers: Sequence[Layer], service: Service) -> Service:

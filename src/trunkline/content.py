@@ -23,7 +23,9 @@ class Ask(Protocol):
 
     def __call__(
         self, method: Method, server: str, target: str, arguments: dict[str, Any] | None = None
-    ) -> Awaitable[types.Result]: ...
+    ) -> Awaitable[types.Result]:
+        """Ask `server` for `target`, its own name for a thing."""
+        ...
 
 
 class Content:

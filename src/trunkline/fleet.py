@@ -9,6 +9,7 @@ import anyio
 from anyio.abc import TaskGroup
 from mcp_types import Result
 
+from trunkline import clock
 from trunkline.call import Call
 from trunkline.endpoint import ServerSettings
 from trunkline.errors import ToolNotFound
@@ -112,7 +113,7 @@ class Fleet:
             settings,
             emit=self._emit,
             rng=self._rng,
-            on_listing=lambda tools: self._registry.update(name, tools, anyio.current_time()),
+            on_listing=lambda tools: self._registry.update(name, tools, clock.now()),
             pool=old.pool if old is not None and keeps_pool else None,
         )
         self._stacks[name] = stack
@@ -133,14 +134,21 @@ class Fleet:
     async def _run(self, name: str, pool: Pool, policy: ServerPolicy) -> None:
         """Keep one server's connections and probe them, until its pool is closed."""
 
-        def tell_circuit(alive: bool, now: float) -> None:  # noqa: FBT001 - a callback's shape
+        def tell_circuit(alive: bool, now: float) -> None:
             stack = self._stacks.get(name)
             if stack is not None and stack.pool is pool:
                 (stack.circuit.probe_succeeded if alive else stack.circuit.probe_failed)(now)
 
+        def recovers_in() -> float | None:
+            stack = self._stacks.get(name)
+            if stack is None or stack.circuit.state == "closed":
+                return None
+            return stack.circuit.retry_after(clock.now())
+
         probe = Probe(
             policy=policy.health,
             ping=pool.ping,
+            recovers_in=recovers_in,
             is_ready=lambda: pool.is_ready,
             on_result=tell_circuit,
             replace=lambda: pool.replace("no sign of life for too long"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import anyio
 import anyio.to_thread
@@ -28,6 +28,8 @@ from trunkline.registry.tool_registry import ToolRegistry
 
 __all__ = ["Infrastructure"]
 
+_FOLD = 1.0
+"""Seconds between folds of the metrics."""
 _POLL = 1.0
 """Seconds between looks at the configuration file; it is read in a thread."""
 
@@ -85,7 +87,7 @@ class Infrastructure:
         """The last known health of everything; `report()` is a plain read."""
         return self.mcp_client.monitor
 
-    async def __aenter__(self) -> Infrastructure:
+    async def __aenter__(self) -> Self:
         await self.mcp_client.__aenter__()
         await self._owner.start()
         return self
@@ -108,8 +110,15 @@ class Infrastructure:
     async def _main(self, tasks: TaskGroup) -> None:
         if self._source is not None:
             tasks.start_soon(self._reload_when_changed, self._source)
+        tasks.start_soon(self._fold_metrics)
         await self._stopping.wait()
         tasks.cancel_scope.cancel()
+
+    async def _fold_metrics(self) -> None:
+        """Fold what was recorded, so that no call ever has to."""
+        while True:
+            await anyio.sleep(_FOLD)
+            self.metrics.fold()
 
     async def _reload_when_changed(self, source: ConfigSource) -> None:
         while True:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Mapping
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import anyio
 import mcp_types as types
@@ -21,7 +21,8 @@ from trunkline.content import Content
 from trunkline.endpoint import Endpoint, ServerSettings, settings_of
 from trunkline.events import Observer
 from trunkline.fleet import Fleet
-from trunkline.health.monitor import HealthMonitor, HealthReport
+from trunkline.health.monitor import HealthMonitor
+from trunkline.health.report import HealthReport
 from trunkline.policy import ServerPolicy, ToolPolicy
 from trunkline.registry.availability_fold import AvailabilityFold
 from trunkline.registry.tool_registry import ToolRegistry
@@ -64,29 +65,24 @@ class EnhancedMCPClient:
         for observer in observers:
             self.bus.subscribe(observer)
         self.registry = ToolRegistry(emit=self.bus.emit, tools=tools or {})
-        self._rng = rng or random.Random()  # noqa: S311 - jitter and request ids, not secrets
+        self._rng = rng or random.Random()  # jitter and request ids, not secrets
         self._servers = settings_of(servers)
         self._health = HealthMonitor(emit=self.bus.emit, rng=self._rng)
         self.bus.subscribe(self._health.observe)
         self.bus.subscribe(AvailabilityFold(self.registry))
-        self._fleet = Fleet(self.registry, self._health, emit=self.bus.emit, rng=self._rng)
-        self._service = client_stack(self._fleet.send, emit=self.bus.emit)
-        self._content = Content(self._fleet)
+        self.fleet = Fleet(self.registry, self._health, emit=self.bus.emit, rng=self._rng)
+        self._service = client_stack(self.fleet.send, emit=self.bus.emit)
+        self._content = Content(self.fleet)
         self._domain: str | None = None
         self._opened_at = 0.0
 
     def __repr__(self) -> str:
-        return f"<EnhancedMCPClient {self._fleet!r} {self.registry!r}>"
+        return f"<EnhancedMCPClient {self.fleet!r} {self.registry!r}>"
 
-    @property
-    def fleet(self) -> Fleet:
-        """The servers, their connections and their state."""
-        return self._fleet
-
-    async def __aenter__(self) -> EnhancedMCPClient:
+    async def __aenter__(self) -> Self:
         self._opened_at = clock.now()
-        await self._fleet.start(self._servers)
-        await self._fleet.wait_first_ready()
+        await self.fleet.start(self._servers)
+        await self.fleet.wait_first_ready()
         return self
 
     async def __aexit__(
@@ -96,7 +92,7 @@ class EnhancedMCPClient:
         traceback: TracebackType | None = None,
     ) -> None:
         with anyio.CancelScope(shield=True):
-            await self._fleet.stop()
+            await self.fleet.stop()
 
     async def aclose(self) -> None:
         """Leave, where `async with` does not fit."""
@@ -115,7 +111,7 @@ class EnhancedMCPClient:
         """The same client, bound to a domain: its calls are recorded under it."""
         bound = object.__new__(type(self))
         bound.__dict__.update(self.__dict__)
-        bound._domain = domain  # noqa: SLF001 - another instance of this class
+        bound._domain = domain
         return bound
 
     async def call_tool(
@@ -126,7 +122,7 @@ class EnhancedMCPClient:
         progress_callback: ProgressCallback | None = None,
         *,
         meta: Mapping[str, Any] | None = None,
-        timeout: float | None = None,  # noqa: ASYNC109 - the deadline of a whole call, as its documentation says
+        timeout: float | None = None,
         domain: str | None = None,
         cache: CacheMode = "use",
     ) -> ToolResult:
@@ -139,7 +135,7 @@ class EnhancedMCPClient:
             progress_callback: Hears of progress; each report extends the attempt, never the deadline.
             meta: The request's `_meta`.
             timeout: Seconds the whole call may take, queueing, retries and fallbacks included; by policy when None.
-            domain: Whom to record it under; the enclosing tracked operation's domain when None.
+            domain: Whom to record it under; when None, what the client is bound to, or the enclosing tracked operation.
             cache: How a cached answer may be used.
 
         Raises:
@@ -149,47 +145,43 @@ class EnhancedMCPClient:
         """
         tool = self.registry.get(name)
         if timeout is None and tool is not None:
-            timeout = tool.policy.timeout or self._fleet.policy_of(tool.server).timeout
+            timeout = tool.policy.timeout or self.fleet.policy_of(tool.server).timeout
         call = self._new_call("tools/call", name, dict(arguments or {}), timeout, domain)
-        call.attempt_timeout, call.progress = read_timeout_seconds, progress_callback
-        call.meta, call.cache = meta, cache
+        call.attempt_timeout, call.progress, call.meta = read_timeout_seconds, progress_callback, meta
+        call.cache = cache
         return _expect(await self._service(call), ToolResult)
 
-    async def list_tools(self, *, cursor: str | None = None) -> types.ListToolsResult:  # noqa: ARG002 - as `mcp.Client`
+    async def list_tools(self, *, cursor: str | None = None) -> types.ListToolsResult:
         """Every tool of every server that has been reached, under its full name, in one page."""
-        await self._fleet.wait_settled(self._opened_at + _STARTUP)
+        await self.fleet.wait_settled(self._opened_at + _STARTUP)
         return types.ListToolsResult(tools=self.registry.definitions())
 
-    async def list_resources(self, *, cursor: str | None = None) -> types.ListResourcesResult:  # noqa: ARG002
+    async def list_resources(self, *, cursor: str | None = None) -> types.ListResourcesResult:
         """Every resource of every server that can be reached, in one page."""
-        await self._fleet.wait_settled(self._opened_at + _STARTUP)
+        await self.fleet.wait_settled(self._opened_at + _STARTUP)
         return await self._content.list_resources(self._ask)
 
-    async def list_resource_templates(
-        self,
-        *,
-        cursor: str | None = None,  # noqa: ARG002
-    ) -> types.ListResourceTemplatesResult:
+    async def list_resource_templates(self, *, cursor: str | None = None) -> types.ListResourceTemplatesResult:
         """Every resource template of every server that can be reached, in one page."""
-        await self._fleet.wait_settled(self._opened_at + _STARTUP)
+        await self.fleet.wait_settled(self._opened_at + _STARTUP)
         return await self._content.list_templates(self._ask)
 
     async def read_resource(self, uri: str, *, meta: Mapping[str, Any] | None = None) -> types.ReadResourceResult:
         """Read a resource from the server that lists it, or whose template fits it; raises as `call_tool`."""
-        await self._fleet.wait_settled(self._opened_at + _STARTUP)
+        await self.fleet.wait_settled(self._opened_at + _STARTUP)
         server = await self._content.find_resource(uri, self._ask)
         return _expect(await self._ask("resources/read", server, uri, meta=meta), types.ReadResourceResult)
 
-    async def list_prompts(self, *, cursor: str | None = None) -> types.ListPromptsResult:  # noqa: ARG002
+    async def list_prompts(self, *, cursor: str | None = None) -> types.ListPromptsResult:
         """Every prompt of every server that can be reached, under its full name, in one page."""
-        await self._fleet.wait_settled(self._opened_at + _STARTUP)
+        await self.fleet.wait_settled(self._opened_at + _STARTUP)
         return await self._content.list_prompts(self._ask)
 
     async def get_prompt(
         self, name: str, arguments: dict[str, str] | None = None, *, meta: Mapping[str, Any] | None = None
     ) -> types.GetPromptResult:
         """Get a prompt by its full name, or by its bare name while that is unique; raises as `call_tool`."""
-        await self._fleet.wait_settled(self._opened_at + _STARTUP)
+        await self.fleet.wait_settled(self._opened_at + _STARTUP)
         server, target = await self._content.find_prompt(name, self._ask)
         return _expect(
             await self._ask("prompts/get", server, target, arguments or {}, meta=meta), types.GetPromptResult
@@ -202,7 +194,7 @@ class EnhancedMCPClient:
         context_arguments: dict[str, str] | None = None,
     ) -> types.CompleteResult:
         """Suggestions for an argument of a prompt or resource template; raises as `call_tool`."""
-        await self._fleet.wait_settled(self._opened_at + _STARTUP)
+        await self.fleet.wait_settled(self._opened_at + _STARTUP)
         if isinstance(ref, types.PromptReference):
             server, target = await self._content.find_prompt(ref.name, self._ask)
             ref = ref.model_copy(update={"name": target})
@@ -216,7 +208,7 @@ class EnhancedMCPClient:
         """Put other settings in force while calls run: servers are added, changed and removed; no call is dropped."""
         if tools is not None:
             self.registry.set_policies(tools=tools)
-        self._fleet.apply(servers)
+        self.fleet.apply(servers)
 
     async def _ask(
         self,
@@ -228,24 +220,24 @@ class EnhancedMCPClient:
         meta: Mapping[str, Any] | None = None,
     ) -> types.Result:
         """One call that is not a tool's, to a server already known. All of them read, so they are repeatable."""
-        call = self._new_call(method, target, arguments or {}, self._fleet.policy_of(server).timeout, None)
+        call = self._new_call(method, target, arguments or {}, self.fleet.policy_of(server).timeout, None)
         call.server, call.target, call.repeatable, call.meta = server, target, True, meta
         return await self._service(call)
 
     def _new_call(
         self, method: Method, name: str, arguments: dict[str, Any], timeout: float | None, domain: str | None
     ) -> Call:
-        now = clock.now()
-        tracked = CURRENT_DOMAIN.get()
+        now, tracked = clock.now(), CURRENT_DOMAIN.get()
+        domain = domain or self._domain or tracked or UNATTRIBUTED
         return Call(
             id=f"{self._rng.getrandbits(64):016x}",
             method=method,
             name=name,
             arguments=arguments,
-            domain=domain or tracked or self._domain or UNATTRIBUTED,
+            domain=domain,
             started=now,
             deadline=now + (_DEFAULT_TIMEOUT if timeout is None else timeout),
-            tracked=tracked is not None,
+            tracked=domain == tracked,
         )
 
 

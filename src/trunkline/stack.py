@@ -117,9 +117,11 @@ class ServerStack:
         if policy.retry.enabled:
             layers["retry"] = RetryLayer(policy.retry, self.budget, emit=self._emit, rng=rng)
         if policy.breaker.enabled:
-            layers["breaker"] = BreakerLayer(self.circuit, lease=policy.attempt_timeout)
+            layers["breaker"] = BreakerLayer(
+                self.circuit, lease=policy.attempt_timeout, is_probed=policy.health.enabled
+            )
         if policy.bulkhead.enabled:
-            layers["bulkhead"] = BulkheadLayer(self.admission)
+            layers["bulkhead"] = BulkheadLayer(self.admission, allowance=self.circuit.allowance)
         return layers
 
     def _prove(self, now: float) -> None:

@@ -75,12 +75,6 @@ FAULTS = (
     Fault("slow_drip", "ok", {"delay_ms": 1}),
     Fault("stderr", "ok", {"bytes": 300_000}, ("stdio",)),
 )
-TABLE = [
-    pytest.param(transport, era, fault, id=f"{fault} over {transport} in {era}")
-    for fault in FAULTS
-    for transport in fault.transports
-    for era in ERAS
-]
 
 
 @asynccontextmanager
@@ -92,57 +86,73 @@ async def endpoint(transport: Transport, era: Era) -> AsyncGenerator[Endpoint, N
             yield HttpEndpoint(server.url)
 
 
-@pytest.mark.parametrize(("transport", "era", "fault"), TABLE)
-async def test_a_bad_answer_harms_no_other_call_on_its_connection(transport: Transport, era: Era, fault: Fault) -> None:
+@dataclass(slots=True)
+class Round:
+    """One bad answer among the calls of many, and how all of them ended."""
+
+    client: EnhancedMCPClient
+    fault: Fault
+    said: list[str] = field(default_factory=list)
+    guilty: str = ""
+    is_crowded: anyio.Event = field(default_factory=anyio.Event)
+    """Set when an innocent call is known to be in flight."""
+
+    async def run(self) -> None:
+        """Raises what an innocent call raises."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._stay)
+            for number in range(CALLERS):
+                tasks.start_soon(self._innocent, number)
+            await self.is_crowded.wait()
+            tasks.start_soon(self._offend)
+
+    async def _stay(self) -> None:
+        async def told(_progress: float, _total: float | None, _message: str | None) -> None:
+            self.is_crowded.set()
+
+        result = await self.client.call_tool("s_progress", {"steps": 10, "delay_ms": 30}, progress_callback=told)
+        assert text_of(result) == "10 steps"
+
+    async def _innocent(self, number: int) -> None:
+        text = f"{self.fault} {number}"
+        if text_of(await self.client.call_tool("s_echo", {"text": text})) == text:
+            self.said.append(text)
+        seconds = 0.05 * (number % 3 + 1)
+        if text_of(await self.client.call_tool("s_sleep", {"seconds": seconds})) == f"slept {seconds} s":
+            self.said.append(f"{text} slept")
+
+    async def _offend(self) -> None:
+        patience = SILENCE if self.fault.outcome == "AttemptTimeout" else None
+        arguments = {"kind": self.fault.kind, **self.fault.arguments}
+        try:
+            result = await self.client.call_tool("s_fault", arguments, read_timeout_seconds=patience)
+        except CallError as error:
+            self.guilty = error.code
+        else:
+            self.guilty = "tool_error" if result.is_error else "ok"
+
+
+@pytest.mark.parametrize("era", ERAS)
+@pytest.mark.parametrize("transport", ["stdio", "http"])
+async def test_a_bad_answer_harms_no_other_call_on_its_connection(transport: Transport, era: Era) -> None:
     record = Record()
     policy = ServerPolicy(bulkhead=BulkheadPolicy(limit=64))
-    said: dict[str, str] = {}
-    harmed: list[str] = []
-    guilty: list[str] = []
+    faults = [fault for fault in FAULTS if transport in fault.transports]
     async with (
         endpoint(transport, era) as where,
         EnhancedMCPClient([ServerSettings("s", where, policy)], observers=[record]) as client,
     ):
-
-        async def innocent(number: int) -> None:
-            for text in (f"{number} before", f"{number} after"):
-                try:
-                    said[text] = text_of(await client.call_tool("s_echo", {"text": text}))
-                    await client.call_tool("s_sleep", {"seconds": 0.02 * (number % 5)})
-                except CallError as error:
-                    harmed.append(f"{text}: {error!r}")
-
-        async def offend() -> None:
-            try:
-                result = await client.call_tool(
-                    "s_fault", {"kind": fault.kind, **fault.arguments}, read_timeout_seconds=_patience(fault)
-                )
-            except CallError as error:
-                guilty.append(error.code)
-            else:
-                guilty.append("tool_error" if result.is_error else "ok")
-
-        async with anyio.create_task_group() as tasks:
-            for number in range(CALLERS):
-                if number == CALLERS // 2:
-                    tasks.start_soon(offend)
-                tasks.start_soon(innocent, number)
-
-        usable = text_of(await client.call_tool("s_echo", {"text": "afterwards"}))
+        rounds = [Round(client, fault) for fault in faults]
+        for now in rounds:
+            await now.run()
+            assert text_of(await client.call_tool("s_echo", {"text": "afterwards"})) == "afterwards", now.fault
         pool = client.fleet.stacks["s"].pool.statistics()
+        assert record.of(ConnectionLostEvent) == []
 
-    assert harmed == []
-    assert said == {text: text for text in said}
-    assert len(said) == 2 * CALLERS
-    assert guilty == [fault.outcome]
-    assert usable == "afterwards"
+    assert {str(now.fault): now.guilty for now in rounds} == {str(fault): fault.outcome for fault in faults}
+    assert {str(now.fault): len(now.said) for now in rounds} == {str(fault): 2 * CALLERS for fault in faults}
     assert len(record.of(ConnectionOpened)) == 1
-    assert [event.reason for event in record.of(ConnectionLostEvent)] in ([], ["the pool was closed"])
     assert (pool.in_flight, pool.waiting, pool.failures) == (0, 0, 0)
-
-
-def _patience(fault: Fault) -> float | None:
-    return SILENCE if fault.outcome == "AttemptTimeout" else None
 
 
 @pytest.mark.parametrize("era", ERAS)

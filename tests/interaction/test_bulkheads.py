@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import anyio
 import pytest
 
 from tests.interaction.worlds import ONCE, Elapsed, ScriptedServer, error_of, slow, world
-from trunkline import BulkheadFull, BulkheadPolicy
+from trunkline import BulkheadFull, BulkheadPolicy, InProcessEndpoint
 from trunkline.policy import Era
 
 pytestmark = [pytest.mark.anyio, pytest.mark.requirement("SEED-RES-3")]
@@ -86,12 +88,8 @@ async def test_a_waiter_that_gives_up_lets_the_next_one_have_its_turn(era: Era) 
 
 async def test_one_servers_crowd_never_delays_another_servers_calls(era: Era) -> None:
     server = ScriptedServer(*[slow(5.0)] * 3)
-    async with world(server, era, bulkhead=BulkheadPolicy(limit=1)) as here:
+    async with world(server, era, bulkhead=BulkheadPolicy(limit=1), attempt_timeout=60.0) as here:
         settings = here.stack.settings
-        from dataclasses import replace
-
-        from trunkline import InProcessEndpoint
-
         other = replace(settings, name="t", endpoint=InProcessEndpoint(ScriptedServer()))
         here.client.apply([settings, other])
         async with anyio.create_task_group() as tasks:

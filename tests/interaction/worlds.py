@@ -110,8 +110,12 @@ class ScriptedServer(Server[dict[str, Any]]):
         """Whether new connections are refused."""
         self.peak = 0
         """Most attempts it had at once."""
-        self._busy = 0
+        self.busy = 0
+        """Attempts it has now."""
         self._life = anyio.CancelScope()
+        self.is_silent = False
+        """Whether pings of the handshake era go unanswered."""
+        self.add_request_handler("ping", types.RequestParams, self._ping)
 
     def end_connection(self) -> None:
         """End the present connection, as a crash would."""
@@ -129,6 +133,11 @@ class ScriptedServer(Server[dict[str, Any]]):
         await anyio.sleep(self.startup)
         yield {}
 
+    async def _ping(self, _context: object, _params: object) -> types.EmptyResult:
+        if self.is_silent:
+            await anyio.sleep_forever()
+        return types.EmptyResult()
+
     async def _list(self, _context: object, _params: object) -> types.ListToolsResult:
         schema = {"type": "object", "properties": {"n": {"type": "integer"}}}
         reading = types.ToolAnnotations(read_only_hint=True)
@@ -144,14 +153,14 @@ class ScriptedServer(Server[dict[str, Any]]):
     ) -> types.CallToolResult:
         self.executed.append((params.name, anyio.current_time()))
         step = self.steps.popleft() if self.steps else None
-        self._busy += 1
-        self.peak = max(self.peak, self._busy)
+        self.busy += 1
+        self.peak = max(self.peak, self.busy)
         try:
             said = "ok" if step is None else await step(self, context)
         except ToolFailed:
             return types.CallToolResult(content=[types.TextContent(text="the tool failed")], is_error=True)
         finally:
-            self._busy -= 1
+            self.busy -= 1
         return types.CallToolResult(content=[types.TextContent(text=said)])
 
 

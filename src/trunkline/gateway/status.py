@@ -8,7 +8,8 @@ from typing import Any
 
 import anyio
 
-from trunkline.health.monitor import DependencyHealth, HealthReport
+from trunkline.health.report import DependencyHealth, HealthReport
+from trunkline.health.status import HealthState
 from trunkline.infrastructure import Infrastructure
 from trunkline.registry.tool import Tool
 
@@ -47,7 +48,7 @@ def _sentence(report: HealthReport, tools: int) -> str:
     elif count["down"] == len(servers):
         said = f"{total} {'is' if len(servers) == 1 else 'are'} down."
     else:
-        words = {"down": "down", "degraded": "in trouble", "unknown": "not connected yet"}
+        words: dict[HealthState, str] = {"down": "down", "degraded": "in trouble", "unknown": "not connected yet"}
         parts = [
             f"{count[state]} {'is' if count[state] == 1 else 'are'} {word}"
             for state, word in words.items()

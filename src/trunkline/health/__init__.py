@@ -1,0 +1,1 @@
+"""Background probes, and the last known state of everything."""

@@ -10,14 +10,13 @@ import random
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Any
 
 import anyio
 
 from trunkline.call import Delivery
 from trunkline.events import (
     AttemptFinished,
-    CallFinished,
-    CallStarted,
     CircuitChanged,
     ConfigRejected,
     ConfigReloaded,
@@ -30,46 +29,21 @@ from trunkline.events import (
     LoopLagged,
     ServerProbed,
 )
-from trunkline.health.status import HealthState, Status
+from trunkline.health.report import DependencyHealth, HealthReport, summary, told
+from trunkline.health.status import Status
 from trunkline.policy import HealthPolicy
 
-__all__ = ["DependencyHealth", "HealthMonitor", "HealthReport", "Probe"]
+__all__ = ["HealthMonitor", "Probe"]
 
 _LAG_INTERVAL = 0.5
 """Seconds between looks at the event loop's own lateness."""
 _LAG_TOLD = 0.1
 """Seconds of lateness worth an event; less is everyday scheduling."""
+_RECOVERY_PAUSE = 0.2
+"""Seconds, at least, between probes of a server whose circuit is not closed."""
 _CONFIGURATION = "configuration"
-
-
-@dataclass(frozen=True, slots=True)
-class DependencyHealth:
-    """One dependency, as last known."""
-
-    name: str
-    state: HealthState
-    since: float
-    """Seconds since the epoch."""
-    reason: str
-    """Empty when healthy."""
-
-
-@dataclass(frozen=True, slots=True)
-class HealthReport:
-    """Everything, as last known."""
-
-    state: HealthState
-    """`healthy` when all are; `down` when no server works; `degraded` in between; `unknown` before anything is seen."""
-    servers: tuple[DependencyHealth, ...]
-    others: tuple[DependencyHealth, ...]
-    """Our own parts: the configuration file, when a changed one was refused."""
-    loop_lag: float
-    """Seconds the event loop woke late at the last look."""
-
-    @property
-    def is_ready(self) -> bool:
-        """Whether calls can be served: some server works, or none is configured."""
-        return not self.servers or any(server.state in ("healthy", "degraded") for server in self.servers)
+_NEVER_DOWN = HealthPolicy(down_after=1_000_000)
+"""A refused configuration file degrades: the last good one is in force."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +53,8 @@ class Probe:
     policy: HealthPolicy
     ping: Callable[[], Awaitable[None]]
     """Raises when there is none."""
+    recovers_in: Callable[[], float | None]
+    """Seconds until the server's open circuit may be tried; None while it is closed."""
     is_ready: Callable[[], bool]
     """Whether there is a connection to ask over; without one the connects themselves are the evidence."""
     on_result: Callable[[bool, float], None]
@@ -96,7 +72,19 @@ class HealthMonitor:
         self._wall = wall
         self._servers: dict[str, Status] = {}
         self._others: dict[str, Status] = {}
+        self._wakes: dict[str, anyio.Event] = {}
         self._lag = 0.0
+        self._notes: dict[type[Event], Callable[[Any], None]] = {
+            AttemptFinished: self._note_attempt,
+            ConnectStarted: self._note_connecting,
+            ConnectionOpened: self._note_opened,
+            ConnectFailed: self._note_away,
+            ConnectionLostEvent: self._note_away,
+            CircuitChanged: self._note_circuit,
+            ServerProbed: self._note_probe,
+            ConfigRejected: self._note_refused_file,
+            ConfigReloaded: self._note_new_file,
+        }
 
     def __repr__(self) -> str:
         report = self.report()
@@ -105,14 +93,14 @@ class HealthMonitor:
 
     def report(self) -> HealthReport:
         """The last known state of everything. No I/O."""
-        servers = tuple(_told(name, status) for name, status in self._servers.items())
-        others = tuple(_told(name, status) for name, status in self._others.items())
-        return HealthReport(_summary(servers, others), servers, others, self._lag)
+        servers = tuple(told(name, status) for name, status in self._servers.items())
+        others = tuple(told(name, status) for name, status in self._others.items())
+        return HealthReport(summary(servers, others), servers, others, self._lag)
 
     def server(self, name: str) -> DependencyHealth | None:
         """The last known state of one server; None for one that is not watched."""
         status = self._servers.get(name)
-        return None if status is None else _told(name, status)
+        return None if status is None else told(name, status)
 
     def add(self, name: str, policy: HealthPolicy) -> None:
         """Know a server; one that is known keeps its state."""
@@ -130,7 +118,7 @@ class HealthMonitor:
         """Probe one server now and then, until cancelled."""
         policy, silent = probe.policy, 0
         while True:
-            await anyio.sleep(policy.interval * self._rng.uniform(0.8, 1.2))
+            await self._until_due(name, probe)
             if not probe.is_ready():
                 continue
             started, reason, answered = anyio.current_time(), "", False
@@ -151,6 +139,17 @@ class HealthMonitor:
                 silent = 0
                 probe.replace()
 
+    async def _until_due(self, name: str, probe: Probe) -> None:
+        """Wait for the next round, or for the end of an open circuit's time: it is our probe that may close it."""
+        wake = self._wakes.setdefault(name, anyio.Event())
+        if probe.recovers_in() is None:
+            with anyio.move_on_after(probe.policy.interval * self._rng.uniform(0.8, 1.2)):
+                await wake.wait()
+        self._wakes[name] = anyio.Event()
+        recovers_in = probe.recovers_in()
+        if recovers_in is not None:
+            await anyio.sleep(max(recovers_in, _RECOVERY_PAUSE))
+
     async def watch_loop(self) -> None:
         """Measure how late the event loop wakes, until cancelled."""
         while True:
@@ -162,58 +161,57 @@ class HealthMonitor:
                 self._emit(LoopLagged(now, self._lag))
 
     def observe(self, event: Event) -> None:
-        """Take note of what live calls and connections tell."""
-        match event:
-            case CallStarted() | CallFinished():
-                pass  # First, because there is no cheaper way to pass over what comes most often.
-            case AttemptFinished(delivery=Delivery.ANSWERED):
-                status = self._servers.get(event.server)
-                if status is not None and status.state != "healthy":
-                    status.note_good(self._wall())
-            case AttemptFinished(delivery=Delivery.UNKNOWN, outcome="timeout" | "AttemptTimeout" | "ConnectionLost"):
-                self._bad(event.server, f"a call ended in {event.outcome}")
-            case ConnectStarted():
-                status = self._servers.get(event.server)
-                if status is not None and status.state == "unknown":
-                    status.reason = "connecting"
-            case ConnectionOpened():
-                # Handshake and listing: two requests were answered.
-                if (status := self._servers.get(event.server)) is not None:
-                    status.note_good(self._wall(), signs=2)
-            case ConnectFailed(ready=0) | ConnectionLostEvent(ready=0):
-                self._bad(event.server, event.reason)
-            case CircuitChanged(new="open"):
-                self._bad(event.server, f"circuit open: {event.reason}")
-            case ServerProbed(healthy=True):
-                if (status := self._servers.get(event.server)) is not None:
-                    status.note_good(self._wall())
-            case ServerProbed(healthy=False):
-                self._bad(event.server, event.reason)
-            case ConfigRejected():
-                policy = HealthPolicy(down_after=1_000_000)
-                status = self._others.setdefault(_CONFIGURATION, Status(policy, self._wall()))
-                status.note_bad(f"the changed file is not in force: {event.problems[0]}", self._wall())
-            case ConfigReloaded():
-                self._others.pop(_CONFIGURATION, None)
-            case _:
-                pass
+        """Take note of what live calls, connections and the configuration tell."""
+        note = self._notes.get(type(event))
+        if note is not None:
+            note(event)
 
-    def _bad(self, server: str, reason: str) -> None:
+    def _note_attempt(self, event: AttemptFinished) -> None:
+        if event.delivery is Delivery.ANSWERED:
+            status = self._servers.get(event.server)
+            if status is not None and status.state != "healthy":
+                status.note_good(self._wall())
+        elif event.delivery is Delivery.UNKNOWN and event.outcome != "cancelled":
+            self._note_bad(event.server, f"a call ended in {event.outcome}")
+
+    def _note_connecting(self, event: ConnectStarted) -> None:
+        status = self._servers.get(event.server)
+        if status is not None and status.state == "unknown":
+            status.reason = "connecting"
+
+    def _note_opened(self, event: ConnectionOpened) -> None:
+        # Handshake and listing: two requests were answered.
+        self._note_good(event.server, signs=2)
+
+    def _note_away(self, event: ConnectFailed | ConnectionLostEvent) -> None:
+        if not event.ready:
+            self._note_bad(event.server, event.reason)
+
+    def _note_circuit(self, event: CircuitChanged) -> None:
+        if event.new == "open":
+            self._note_bad(event.server, f"circuit open: {event.reason}")
+            if (wake := self._wakes.get(event.server)) is not None:
+                wake.set()
+
+    def _note_probe(self, event: ServerProbed) -> None:
+        if event.healthy:
+            self._note_good(event.server)
+        else:
+            self._note_bad(event.server, event.reason)
+
+    def _note_refused_file(self, event: ConfigRejected) -> None:
+        status = self._others.setdefault(_CONFIGURATION, Status(_NEVER_DOWN, self._wall()))
+        status.note_bad(f"the changed file is not in force: {event.problems[0]}", self._wall())
+
+    def _note_new_file(self, _event: ConfigReloaded) -> None:
+        self._others.pop(_CONFIGURATION, None)
+
+    def _note_good(self, server: str, signs: int = 1) -> None:
+        status = self._servers.get(server)
+        if status is not None:
+            status.note_good(self._wall(), signs)
+
+    def _note_bad(self, server: str, reason: str) -> None:
         status = self._servers.get(server)
         if status is not None:
             status.note_bad(reason, self._wall())
-
-
-def _told(name: str, status: Status) -> DependencyHealth:
-    return DependencyHealth(name, status.state, status.since, status.reason)
-
-
-def _summary(servers: tuple[DependencyHealth, ...], others: tuple[DependencyHealth, ...]) -> HealthState:
-    states = {server.state for server in servers}
-    if states == {"unknown"}:
-        return "unknown"
-    if states and states <= {"down", "unknown"}:
-        return "down"
-    if states <= {"healthy"} and not others:
-        return "healthy"
-    return "degraded"

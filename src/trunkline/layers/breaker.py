@@ -20,16 +20,23 @@ class BreakerLayer:
         CircuitOpen: `retry_after` says when to come back.
     """
 
-    def __init__(self, circuit: Circuit, *, lease: float) -> None:
+    def __init__(self, circuit: Circuit, *, lease: float, is_probed: bool) -> None:
+        """Guard with `circuit`.
+
+        `lease` is the seconds a probe may take. `is_probed` says that somebody else probes a half-open circuit; where
+        nobody does, even a call that must not run twice has to find out whether the server is back.
+        """
         self._circuit = circuit
         self._lease = lease
+        self._is_probed = is_probed
 
     async def __call__(self, call: Call, call_next: Service) -> Result:
         """Pass the attempt on if the circuit lets it."""
-        started = clock.now()
-        permit = self._circuit.acquire(started, may_probe=call.repeatable, lease=self._lease)
+        now = clock.now()
+        may_probe = call.repeatable or not self._is_probed
+        permit = self._circuit.acquire(now, may_probe=may_probe, lease=self._lease)
         if permit is None:
-            retry_after = self._circuit.retry_after(started, may_probe=call.repeatable)
+            retry_after = self._circuit.retry_after(now, may_probe=may_probe)
             raise CircuitOpen(
                 f"server {call.server!r} keeps failing and is left alone; try again in {retry_after:.1f} s",
                 tool=call.name,
@@ -51,8 +58,9 @@ class BreakerLayer:
                 verdict = Verdict.FAILURE
             raise
         finally:
-            now = clock.now()
-            self._circuit.release(permit, verdict, now, duration=now - started, soft=soft, incident=incident)
+            # The time in the queue is ours, not the server's.
+            duration = call.server_time
+            self._circuit.release(permit, verdict, clock.now(), duration=duration, soft=soft, incident=incident)
         return result
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import anyio
 from mcp_types import Result
 
@@ -20,23 +22,36 @@ class BulkheadLayer:
         BulkheadFull: Too many wait already, or this one's turn would come after its deadline.
     """
 
-    def __init__(self, admission: Admission) -> None:
+    def __init__(self, admission: Admission, *, allowance: Callable[[float], float]) -> None:
+        """Guard with `admission`; `allowance(now)` is the share of its limit that a recovering server is given."""
         self._admission = admission
+        self._full = admission.limit
+        self._allowance = allowance
 
     async def __call__(self, call: Call, call_next: Service) -> Result:
         """Serve the attempt when its turn comes."""
+        entered = clock.now()
+        self._adjust(entered)
         if not self._admission.try_enter():
             await self._wait(call)
-        entered = clock.now()
+            entered = clock.now()
         try:
             return await call_next(call)
         finally:
             now = clock.now()
             _wake(self._admission.leave(now, now - entered))
+            self._adjust(now)
+
+    def _adjust(self, now: float) -> None:
+        limit = max(1, int(self._full * self._allowance(now)))
+        if limit != self._admission.limit:
+            for ticket in self._admission.resize(limit, now):
+                ticket.wake()
 
     async def _wait(self, call: Call) -> None:
         admission, now = self._admission, clock.now()
-        ticket = admission.enqueue(call.deadline, now)
+        # This attempt's own end, which comes before the call's.
+        ticket = admission.enqueue(anyio.current_effective_deadline(), now)
         if ticket is None:
             waiting = f"{admission.in_flight} calls are under way and {admission.waiting} wait"
             raise BulkheadFull(

@@ -41,7 +41,7 @@ class RetryLayer:
         spent: Spent | None = None
         told: CallError | None = None
         while True:
-            call.delivery = Delivery.NOT_SENT
+            call.delivery, call.server_time = Delivery.NOT_SENT, None
             tried += 1
             try:
                 result = await call_next(call)

@@ -1,0 +1,1 @@
+"""Connections as supervised tasks, and the ledger that lends them to calls."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Literal
 
 import anyio
@@ -88,7 +89,7 @@ class Connection:
         with self._bound:
             try:
                 async with open_session(
-                    self._settings, on_lost=self._lose, on_tools_changed=lambda: self._relist.set()
+                    self._settings, on_lost=self._lose, on_tools_changed=self._list_again
                 ) as session:
                     if await self._became_ready(session):
                         self._bound.deadline = math.inf
@@ -146,14 +147,16 @@ class Connection:
                 # The last good listing stays; the health probe tells whether the server is well.
                 continue
 
+    def _list_again(self) -> None:
+        # Not the event's own `set`: the event is replaced each time it was set.
+        self._relist.set()
+
     async def _watch(self, session: Session) -> None:
         pause = _RELISTEN
         while True:
             started = anyio.current_time()
-            try:
-                await session.watch_tools(lambda: self._relist.set())
-            except SessionFailed:
-                pass
+            with suppress(SessionFailed):
+                await session.watch_tools(self._list_again)
             # Nothing is replayed, so whatever changed in between is found by listing again.
             pause = _RELISTEN if anyio.current_time() - started > pause else min(pause * 2, self._policy.refresh)
             await anyio.sleep(pause * self._rng.uniform(0.8, 1.2))

@@ -142,6 +142,7 @@ class Pool:
 
     def _tell_attempt(self, call: Call, started: float, outcome: str) -> None:
         now = clock.now()
+        call.server_time = now - started
         if outcome == "cancelled" and now >= anyio.current_effective_deadline():
             outcome = "timeout"
         self._emit(

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from trunkline.events import (
-    AttemptFinished,
-    CallFinished,
-    CallStarted,
     CircuitChanged,
     ConnectFailed,
     ConnectionLostEvent,
@@ -26,8 +23,6 @@ class AvailabilityFold:
     def __call__(self, event: Event) -> None:
         """Take note of one event."""
         match event:
-            case CallStarted() | AttemptFinished() | CallFinished():
-                pass  # First: the most frequent by far, and none of this fold's business.
             case ConnectionOpened():
                 self._registry.mark(event.server, "available", "connected", event.at)
             case ConnectionLostEvent(ready=0) | ConnectFailed(ready=0):

@@ -2,7 +2,8 @@
 
     what is known                            repeatable tool           any other tool
     never sent                               again, free               again, free
-    refused by the server (429, 503)         again, counted, paid      again, counted, paid
+    refused by the server: overload          again, counted, paid      again, counted, paid
+    refused by the server: any other 4xx     never                     never
     sent, outcome unknown                    again, counted, paid      never
     answered                                 never                     never
     refused on this side, deadline passed    never                     never
@@ -17,7 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from trunkline.call import Delivery
-from trunkline.errors import CallFailed, DeadlineExceeded
+from trunkline.errors import CallFailed, DeadlineExceeded, ServerError
 
 if TYPE_CHECKING:
     from trunkline.errors import CallError
@@ -42,6 +43,7 @@ _DEADLINE = Decision(retry=False, counts=False, charged=False, reason="the deadl
 _REJECTED = Decision(retry=False, counts=False, charged=False, reason="refused on this side")
 _NOT_SENT = Decision(retry=True, counts=False, charged=False, reason="never sent")
 _REFUSED = Decision(retry=True, counts=True, charged=True, reason="refused by the server")
+_REFUSED_FOR_GOOD = Decision(retry=False, counts=True, charged=False, reason="refused for good")
 _REPEATABLE = Decision(retry=True, counts=True, charged=True, reason="outcome unknown, repeatable")
 _UNKNOWN = Decision(retry=False, counts=True, charged=False, reason="outcome unknown, must not run twice")
 _ANSWERED = Decision(retry=False, counts=True, charged=False, reason="answered")
@@ -59,7 +61,7 @@ def may_retry(error: CallError, *, repeatable: bool) -> Decision:
     if error.delivery is Delivery.NOT_SENT:
         return _NOT_SENT
     if error.delivery is Delivery.REFUSED:
-        return _REFUSED
+        return _REFUSED if isinstance(error, ServerError) and error.is_overload else _REFUSED_FOR_GOOD
     if error.delivery is Delivery.UNKNOWN:
         return _REPEATABLE if repeatable else _UNKNOWN
     return _ANSWERED

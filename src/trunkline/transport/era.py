@@ -27,7 +27,7 @@ _NOT_EVIDENCE = frozenset({401, 403, 407, 408, 425, 429})
 """HTTP refusals that say nothing about the era; neither does any 5xx."""
 
 
-class EraUndecided(Exception):  # noqa: N818 - never leaves the transport package
+class EraUndecided(Exception):
     """The server's answer proves neither era; the message says what it was."""
 
 

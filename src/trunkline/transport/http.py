@@ -7,6 +7,7 @@ what really happened is kept in the request's `Wire`.
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
@@ -86,6 +87,11 @@ class IsolatingTransport(httpx2.AsyncBaseTransport):
         wire.retry_after = parse_retry_after(response.headers.get("retry-after"))
         if isinstance(response.stream, httpx2.AsyncByteStream):
             response.stream = _GuardedBody(response.stream, wire)
+        if response.status_code == 200 and response.headers.get("content-type", "").startswith("application/json"):
+            # What cannot be read is refused again when the SDK reads it, and harms this request alone.
+            with suppress(httpx2.StreamError, httpx2.DecodingError):
+                if not _answers(await response.aread(), request_id):
+                    return httpx2.Response(200, headers={"content-type": "application/json"}, request=request)
         return response
 
     async def _send_and_forget(self, request: httpx2.Request) -> httpx2.Response:
@@ -132,6 +138,15 @@ async def _forward(outbox: Outbox, write: WriteStream[SessionMessage]) -> None:
     with suppress(anyio.EndOfStream, anyio.ClosedResourceError, anyio.BrokenResourceError):
         while True:
             await write.send(await outbox.take())
+
+
+def _answers(body: bytes, request_id: str) -> bool:
+    """Whether a body may be the answer to this request: the SDK would give one with another's id to that other."""
+    try:
+        found = json.loads(body)
+    except ValueError:
+        return True
+    return not isinstance(found, dict) or "method" in found or str(found.get("id")) == request_id
 
 
 def parse_retry_after(value: str | None) -> float | None:

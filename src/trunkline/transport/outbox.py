@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import anyio
 from mcp.shared.message import SessionMessage
@@ -80,7 +80,7 @@ class Outbox:
         self._closed = True
         self._changed.set()
 
-    async def __aenter__(self) -> Outbox:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(

@@ -22,7 +22,7 @@ _SHORTEST_SECRET = 6
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 
 
-class SessionFailed(Exception):  # noqa: N818 - named as the event it is; never leaves the client
+class SessionFailed(Exception):
     """A session could not be opened, or a request of our own on it failed. The message is fit to show."""
 
     def __init__(self, reason: str, *, hopeless: bool = False) -> None:

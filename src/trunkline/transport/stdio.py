@@ -72,7 +72,7 @@ async def open_stdio(
         OSError: The program cannot be started.
     """
     process = await anyio.open_process(
-        [os.path.expanduser(endpoint.command), *endpoint.args],  # noqa: PTH111 - a command need not be a path
+        [os.path.expanduser(endpoint.command), *endpoint.args],  # noqa: PTH111, ASYNC240 - a command need not be a path, and this touches no disk
         env=get_default_environment() | dict(endpoint.env),
         cwd=endpoint.cwd,
         start_new_session=True,

@@ -1,0 +1,125 @@
+"""The command `trunkline`: reads the command line, runs one command, and turns what went wrong into an exit status."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Final, NoReturn, Protocol, cast
+
+from trunkline.cli.exits import EXIT_CODES, FAILED, INTERRUPTED, WRONG_USE, CommandError, complain
+
+__all__ = ["main"]
+
+_CONFIG: Final = "a .toml or .json file; else trunkline.toml, trunkline.json, mcp.json or .mcp.json of this folder"
+
+
+class _Command(Protocol):
+    """What a module of a command offers."""
+
+    def run(self, options: argparse.Namespace) -> int: ...
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Complain in one line that says what to do, and exit with status 2."""
+        complain(f"{message}; see {self.prog} --help")
+        self.exit(WRONG_USE)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `trunkline` with these arguments, the process's own when None; returns the exit status and never raises."""
+    for stream in (sys.stdout, sys.stderr):
+        if reconfigure := getattr(stream, "reconfigure", None):
+            # A terminal that cannot show a tool's text gets escapes instead of a traceback.
+            reconfigure(errors="backslashreplace")
+    try:
+        options = _parser().parse_args(argv)
+        command = cast("_Command", importlib.import_module(f"trunkline.cli.{options.command}"))
+        status = command.run(options)
+        sys.stdout.flush()
+    except SystemExit as exit_of_parser:
+        return exit_of_parser.code if isinstance(exit_of_parser.code, int) else WRONG_USE
+    except CommandError as error:
+        for problem in error.problems:
+            complain(problem)
+        return error.status
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has left. The interpreter flushes once more at exit, and must not stumble over it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="trunkline",
+        description="The infrastructure layer for applications that call MCP tools.",
+        epilog=_epilog("trunkline check mcp.json"),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"trunkline {version('trunkline')}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=_Parser)
+
+    serve = _command(commands, "serve", "run the gateway: one MCP server in front of all, with status page and metrics")
+    serve.epilog = _epilog("trunkline serve mcp.json --port 8700")
+    serve.add_argument("config", nargs="?", metavar="CONFIG", help=_CONFIG)
+    serve.add_argument("--host", default="127.0.0.1", help="loopback address to listen on (default: %(default)s)")
+    serve.add_argument(
+        "--port", type=int, default=8700, help="port to listen on, 0 for any free one (default: %(default)s)"
+    )
+    serve.add_argument("--stdio", action="store_true", help="speak MCP over standard input and output instead")
+
+    tools = _command(commands, "tools", "list every tool: its server, hints and availability")
+    tools.epilog = _epilog("trunkline tools mcp.json --json")
+    tools.add_argument("config", nargs="?", metavar="CONFIG", help=_CONFIG)
+    tools.add_argument("--json", action="store_true", help="print JSON, with schemas")
+
+    call = _command(commands, "call", "call one tool through the whole stack")
+    call.usage = "trunkline call [-h] [--timeout S] [--json] [CONFIG] TOOL JSON"
+    call.epilog = _epilog("""trunkline call mcp.json time_get_current_time '{"timezone": "UTC"}'""")
+    call.add_argument(
+        "words",
+        nargs="+",
+        metavar="[CONFIG] TOOL JSON",
+        help=f"CONFIG: {_CONFIG}. TOOL: its name as `tools` shows it. JSON: its arguments as an object; - reads them "
+        "from standard input",
+    )
+    call.add_argument("--timeout", type=_seconds, metavar="S", help="seconds the whole call may take")
+    call.add_argument("--json", action="store_true", help="print the whole result and its provenance as JSON")
+
+    check = _command(commands, "check", "validate the configuration, connect to every server, and report")
+    check.epilog = _epilog("trunkline check mcp.json && echo ready")
+    check.add_argument("config", nargs="?", metavar="CONFIG", help=_CONFIG)
+    check.add_argument("--json", action="store_true", help="print JSON")
+    return parser
+
+
+def _command(commands: argparse._SubParsersAction[_Parser], name: str, words: str) -> argparse.ArgumentParser:
+    return commands.add_parser(
+        name,
+        help=words,
+        description=f"{words[0].upper()}{words[1:]}.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def _epilog(example: str) -> str:
+    codes = "\n".join(f"  {number:<4}{meaning}" for number, meaning in EXIT_CODES)
+    return f"example:\n  {example}\n\nexit status:\n{codes}"
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        message = f"{text!r} is not a number of seconds greater than 0"
+        raise argparse.ArgumentTypeError(message)
+    return value

@@ -1,0 +1,146 @@
+"""The gateway as a web application: MCP at `/mcp`, and beside it the status page, health, metrics and a JSON API.
+
+Everything beside `/mcp` reads what is known already; no request there causes any I/O.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from importlib.resources import files
+from typing import Final
+
+import anyio
+import anyio.lowlevel
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from trunkline.gateway import status
+from trunkline.gateway.guard import Guard, refusal, require_loopback
+from trunkline.gateway.openapi import document
+from trunkline.gateway.server import build_server, http_endpoint
+from trunkline.infrastructure import Infrastructure
+from trunkline.monitoring.metrics import MetricsCollector
+from trunkline.monitoring.prometheus import PrometheusExporter
+
+__all__ = ["build_app"]
+
+_FILES: Final = (
+    ("/", "index.html", "text/html; charset=utf-8"),
+    ("/static/status.css", "status.css", "text/css; charset=utf-8"),
+    ("/static/status.js", "status.js", "text/javascript; charset=utf-8"),
+    ("/static/icon.svg", "icon.svg", "image/svg+xml"),
+)
+_FOLD: Final = 1.0
+"""Seconds between foldings of the metrics: they keep every read and every record short."""
+
+_PLAIN: Final = "text/plain; version=0.0.4; charset=utf-8"
+_OPENMETRICS: Final = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+
+
+def build_app(infra: Infrastructure, host: str, port: int) -> Starlette:
+    """Return the application for `infra`, which whoever serves it has entered or is entering.
+
+    `host` and `port` are where it is served; `app.state.close_streams()` ends the open streams of 2026-07-28.
+    Raises ConfigError where `host` is not a loopback address.
+    """
+    require_loopback(host)
+    server = build_server(infra)
+    manager, endpoint = http_endpoint(server)
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        async with manager.run(), anyio.create_task_group() as tasks:
+            tasks.start_soon(_fold, infra.metrics)
+            yield
+            tasks.cancel_scope.cancel()
+
+    async def live(_request: Request) -> Response:
+        return JSONResponse({"status": "ok"})
+
+    async def ready(_request: Request) -> Response:
+        is_ready, told = status.readiness(infra)
+        return JSONResponse(told, 200 if is_ready else 503)
+
+    async def everything(_request: Request) -> Response:
+        return JSONResponse(status.status(infra))
+
+    async def tools(_request: Request) -> Response:
+        return JSONResponse(status.tools(infra))
+
+    async def openapi(_request: Request) -> Response:
+        return JSONResponse(document(host, port))
+
+    exporter = PrometheusExporter(infra.metrics)
+
+    async def metrics(request: Request) -> Response:
+        openmetrics = "application/openmetrics-text" in request.headers.get("accept", "")
+        return StreamingResponse(
+            _yielding(exporter, openmetrics=openmetrics), media_type=_OPENMETRICS if openmetrics else _PLAIN
+        )
+
+    app = Starlette(
+        routes=[
+            Route("/mcp", endpoint),
+            Route("/health/live", live),
+            Route("/health/ready", ready),
+            Route("/metrics", metrics),
+            Route("/api/v1/status", everything),
+            Route("/api/v1/tools", tools),
+            Route("/openapi.json", openapi),
+            *(Route(path, _file(name, media_type)) for path, name, media_type in _FILES),
+        ],
+        middleware=[Middleware(Guard, host=host)],
+        exception_handlers={HTTPException: _refused, Exception: _failed},
+        lifespan=lifespan,
+    )
+    # An address with a slash too many is unknown, not moved.
+    app.router.redirect_slashes = False
+    app.state.close_streams = server.announcements.listen.close
+    return app
+
+
+async def _fold(metrics: MetricsCollector) -> None:
+    while True:
+        await anyio.sleep(_FOLD)
+        metrics.fold()
+
+
+async def _yielding(exporter: PrometheusExporter, *, openmetrics: bool) -> AsyncIterator[str]:
+    """Each piece is a few milliseconds of work; others run in between."""
+    for piece in exporter.pieces(openmetrics=openmetrics):
+        yield piece
+        await anyio.lowlevel.checkpoint()
+
+
+def _file(name: str, media_type: str) -> Callable[[Request], Awaitable[Response]]:
+    content = files("trunkline.gateway").joinpath("static", name).read_bytes()
+
+    async def send(_request: Request) -> Response:
+        return Response(content, media_type=media_type, headers={"Cache-Control": "no-cache"})
+
+    return send
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    code = error.status_code if isinstance(error, HTTPException) else 500
+    words = {
+        404: ("not_found", f"nothing is served at {request.url.path}; see /openapi.json"),
+        405: ("method_not_allowed", f"{request.method} is not allowed at {request.url.path}"),
+    }
+    answer = refusal(code, *words.get(code, ("refused", "the request was refused")))
+    if isinstance(error, HTTPException):
+        answer.headers.update(error.headers or {})
+    return answer
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    logging.getLogger("trunkline.gateway").error(
+        "request_failed", exc_info=error, extra={"trunkline_path": request.url.path}
+    )
+    return refusal(500, "internal_error", "internal error in the gateway; its log says more")

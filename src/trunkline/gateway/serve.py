@@ -1,0 +1,79 @@
+"""Runs the gateway over HTTP, in this process, until a signal ends it."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import anyio
+import uvicorn
+from anyio.abc import TaskStatus
+
+from trunkline.gateway.app import build_app
+from trunkline.gateway.signals import call_on_signals
+from trunkline.infrastructure import Infrastructure
+
+__all__ = ["hold", "serve"]
+
+_LAST_REQUESTS = 1
+"""Seconds that requests under way get when the gateway ends: with the children's own grace it stays below five."""
+
+
+async def serve(infra: Infrastructure, listener: socket.socket, *, on_start: Callable[[], None]) -> None:
+    """Serve `infra`, which has not been entered, on a listening socket; returns once a signal has ended everything.
+
+    `on_start` is called when requests are accepted, which is before the servers behind are connected. A second signal
+    does not wait for requests under way. Needs asyncio, for uvicorn.
+    """
+    host, port, *_ = listener.getsockname()
+    app = build_app(infra, host, port)
+    config = uvicorn.Config(
+        app,
+        lifespan="on",
+        log_config=None,
+        log_level="critical",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=_LAST_REQUESTS,
+    )
+    server = _Server(config, on_start)
+
+    def stop() -> None:
+        server.should_exit = True
+        app.state.close_streams()
+
+    def hurry() -> None:
+        server.force_exit = True
+
+    async with anyio.create_task_group() as tasks:
+        await tasks.start(call_on_signals, stop, hurry)
+        await tasks.start(hold, infra)
+        await server.serve(sockets=[listener])
+        tasks.cancel_scope.cancel()
+
+
+async def hold(infra: Infrastructure, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+    """Keep `infra` entered until cancelled; says that it has started at once, not when its servers are connected."""
+    task_status.started()
+    async with infra:
+        await anyio.sleep_forever()
+
+
+class _Server(uvicorn.Server):
+    """Leaves the signals to us, and tells when it listens."""
+
+    def __init__(self, config: uvicorn.Config, on_start: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_start = on_start
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture none: one place handles them."""
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, and tell."""
+        await super().startup(sockets)
+        if self.started:
+            self._on_start()
