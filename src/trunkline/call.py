@@ -11,6 +11,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import Enum
 from functools import partial
+from math import inf
 from typing import Any, Literal, Protocol, TypeAlias
 
 from mcp_types import CallToolResult, Result
@@ -114,6 +115,8 @@ class Call:
     replica: str | None = None
     attempts: int = 0
     """Attempts that were handed to a connection."""
+    attempt_ends: float = inf
+    """Seconds on the event loop's clock; the latest attempt ends before it. Progress moves it."""
     delivery: Delivery = Delivery.NOT_SENT
     """What is known about the latest attempt."""
     may_have_run: bool = False

@@ -82,7 +82,11 @@ class EnhancedMCPClient:
     async def __aenter__(self) -> Self:
         self._opened_at = clock.now()
         await self.fleet.start(self._servers)
-        await self.fleet.wait_first_ready()
+        try:
+            await self.fleet.wait_first_ready()
+        except BaseException:
+            await self.aclose()  # nobody leaves what was never entered: its children would stay
+            raise
         return self
 
     async def __aexit__(

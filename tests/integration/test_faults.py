@@ -107,7 +107,7 @@ class Round:
             tasks.start_soon(self._offend)
 
     async def _stay(self) -> None:
-        async def told(_progress: float, _total: float | None, _message: str | None) -> None:
+        async def told(progress: float, total: float | None, message: str | None) -> None:
             self.is_crowded.set()
 
         result = await self.client.call_tool("s_progress", {"steps": 10, "delay_ms": 30}, progress_callback=told)

@@ -90,17 +90,28 @@ async def test_one_probe_at_a_time_is_let_through(era: Era) -> None:
         assert len(server.executed) == 4
 
 
-async def test_a_call_that_must_not_run_twice_is_never_the_probe(era: Era) -> None:
+async def test_a_call_that_must_not_run_twice_is_not_the_probe_where_others_probe(era: Era) -> None:
     server = ScriptedServer()
-    async with world(server, era, attempt_timeout=1.0, retry=ONCE, breaker=THREE) as here:
+    async with world(server, era, attempt_timeout=1.0, retry=ONCE, breaker=THREE, health=HealthPolicy()) as here:
         await open_circuit(here)
-        await anyio.sleep(4.0)
+        # Due now; the synthetic probe still sleeps until the time that it was told.
+        here.stack.circuit._open_until = anyio.current_time()
         error = await error_of(here.client.call_tool("s_write"), CircuitOpen)
         assert error.retry_after is not None
         assert {name for name, _ in server.executed} == {"read"}
         for _ in range(2):
             await here.client.call_tool("s_read")
         await here.client.call_tool("s_write")
+
+
+async def test_where_nobody_probes_any_call_finds_out_whether_the_server_is_back(era: Era) -> None:
+    server = ScriptedServer()
+    async with world(server, era, attempt_timeout=1.0, retry=ONCE, breaker=THREE) as here:
+        await open_circuit(here)
+        await anyio.sleep(4.0)
+        for _ in range(2):
+            await here.client.call_tool("s_write")
+        assert here.stack.circuit.state == "closed"
 
 
 async def test_a_hanging_server_opens_its_circuit_under_callers_with_short_deadlines(era: Era) -> None:

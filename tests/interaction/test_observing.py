@@ -273,15 +273,16 @@ async def test_two_tasks_in_two_domains_do_not_mix_them(era: Era) -> None:
         assert CURRENT_DOMAIN.get() is None
 
 
-async def test_a_named_domain_beats_the_enclosing_one_and_that_beats_the_bound_one(era: Era) -> None:
+async def test_a_named_domain_beats_the_bound_one_and_that_beats_the_enclosing_one(era: Era) -> None:
     metrics = MetricsCollector()
     async with world(ScriptedServer(), era) as here:
         bound = here.client.for_domain("bound")
         await bound.call_tool("s_read")
         async with metrics.track("enclosing", "work"):
             await bound.call_tool("s_read")
+            await here.client.call_tool("s_read")
             await bound.call_tool("s_read", domain="named")
-        assert [event.domain for event in here.told(CallFinished)] == ["bound", "enclosing", "named"]
+        assert [event.domain for event in here.told(CallFinished)] == ["bound", "bound", "enclosing", "named"]
 
 
 @pytest.mark.requirement("INV-2", "SEED-METRICS-1")
@@ -349,6 +350,25 @@ async def test_two_infrastructures_share_nothing() -> None:
         assert one.bus is not two.bus
         assert one.registry is not two.registry
         assert one.health is not two.health
+
+
+async def test_an_attempt_tells_its_timeout_from_its_callers_change_of_mind(era: Era) -> None:
+    async with world(ScriptedServer(*[hang] * 4), era, retry=ONCE, attempt_timeout=5.0) as here:
+        with anyio.move_on_after(1.0):
+            await here.client.call_tool("s_read")
+        with suppress(CallError):
+            await here.client.call_tool("s_read")
+        with suppress(CallError):
+            await here.client.call_tool("s_read", timeout=1.0)
+        assert [event.outcome for event in here.told(AttemptFinished)] == ["cancelled", "timeout", "timeout"]
+
+
+async def test_callers_that_change_their_minds_are_no_sign_of_ill_health(era: Era) -> None:
+    async with world(ScriptedServer(*[hang] * 5), era) as here:
+        for _ in range(5):
+            with anyio.move_on_after(1.0):
+                await here.client.call_tool("s_read")
+        assert here.client.health().state == "healthy"
 
 
 async def test_an_unknown_tool_names_the_nearest_ones(era: Era) -> None:

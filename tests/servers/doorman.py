@@ -44,7 +44,7 @@ class Doorman:
         self.turn_away: Callable[[Request], Answer] = lambda _request: None
         self.script: dict[str, deque[bytes]] = {}
         self.requests: list[Request] = []
-        self._upstream_port = upstream_port
+        self.upstream_port = upstream_port
 
     def __repr__(self) -> str:
         return f"<Doorman [{self.url}, {len(self.requests)} requests]>"
@@ -77,7 +77,7 @@ class Doorman:
                     await client.send(answer)
                     return
                 if upstream is None:
-                    upstream = await anyio.connect_tcp("127.0.0.1", self._upstream_port)
+                    upstream = await anyio.connect_tcp("127.0.0.1", self.upstream_port)
                     tasks.start_soon(_pump, upstream, client)
                 await upstream.send(raw)
         finally:

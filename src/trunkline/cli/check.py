@@ -1,4 +1,4 @@
-"""`trunkline check`: is the configuration valid, and does every server answer?"""
+"""`trunkline check`: whether the configuration is valid and every server answers."""
 
 from __future__ import annotations
 

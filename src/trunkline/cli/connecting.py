@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -65,7 +66,7 @@ async def open_all(settings: Settings) -> AsyncIterator[Opened]:
     """Enter the infrastructure, and wait until every server has answered, failed, or used up its connect timeout."""
     async with _open(settings) as opened:
         longest = max((server.policy.pool.connect_timeout for server in settings.servers.values()), default=0.0)
-        async with _progress(f"connecting to {_servers(len(settings.servers))} ..."):
+        with _progress(f"connecting to {_servers(len(settings.servers))} ..."):
             await opened.infra.mcp_client.fleet.wait_settled(anyio.current_time() + longest)
         yield opened
 
@@ -73,8 +74,9 @@ async def open_all(settings: Settings) -> AsyncIterator[Opened]:
 @asynccontextmanager
 async def open_for_call(settings: Settings) -> AsyncIterator[Infrastructure]:
     """Enter the infrastructure for one call, which itself waits for the server it needs."""
-    async with _open(settings) as opened, _progress("waiting for the answer ..."):
-        yield opened.infra
+    async with _open(settings) as opened:
+        with _progress("waiting for the answer ..."):
+            yield opened.infra
 
 
 @asynccontextmanager
@@ -89,7 +91,7 @@ async def _open(settings: Settings) -> AsyncIterator[Opened]:
 
     started = anyio.current_time()
     infra = Infrastructure(settings, observers=[note])
-    async with _progress(f"connecting to {_servers(len(settings.servers))} ..."):
+    with _progress(f"connecting to {_servers(len(settings.servers))} ..."):
         await infra.__aenter__()
     try:
         yield Opened(infra, first, started)
@@ -97,18 +99,18 @@ async def _open(settings: Settings) -> AsyncIterator[Opened]:
         await infra.aclose()
 
 
-@asynccontextmanager
-async def _progress(words: str) -> AsyncIterator[None]:
-    async def tell() -> None:
-        await anyio.sleep(_SILENT)
-        sys.stderr.write(f"{words}\n")
-        sys.stderr.flush()
-
-    async with anyio.create_task_group() as tasks:
-        if sys.stderr.isatty():
-            tasks.start_soon(tell)
+@contextmanager
+def _progress(words: str) -> Iterator[None]:
+    """Tell a person who waits at a terminal. A thread's timer, since a task group would wrap what the block raises."""
+    if not sys.stderr.isatty():
         yield
-        tasks.cancel_scope.cancel()
+        return
+    timer = threading.Timer(_SILENT, sys.stderr.write, [f"{words}\n"])
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _servers(count: int) -> str:

@@ -32,5 +32,5 @@ def cell(text: str, limit: int = 80) -> str:
 
 
 def shown(text: str) -> str:
-    """`text` as a program gets it, and without control characters where it goes to a terminal: they could rewrite it."""
+    """`text` as it is for a program; without control characters for a terminal, which they could rewrite."""
     return printable(text, breaks=True) if sys.stdout.isatty() else text

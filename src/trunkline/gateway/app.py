@@ -11,7 +11,6 @@ from contextlib import asynccontextmanager
 from importlib.resources import files
 from typing import Final
 
-import anyio
 import anyio.lowlevel
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -25,7 +24,6 @@ from trunkline.gateway.guard import Guard, refusal, require_loopback
 from trunkline.gateway.openapi import document
 from trunkline.gateway.server import build_server, http_endpoint
 from trunkline.infrastructure import Infrastructure
-from trunkline.monitoring.metrics import MetricsCollector
 from trunkline.monitoring.prometheus import PrometheusExporter
 
 __all__ = ["build_app"]
@@ -36,8 +34,6 @@ _FILES: Final = (
     ("/static/status.js", "status.js", "text/javascript; charset=utf-8"),
     ("/static/icon.svg", "icon.svg", "image/svg+xml"),
 )
-_FOLD: Final = 1.0
-"""Seconds between foldings of the metrics: they keep every read and every record short."""
 
 _PLAIN: Final = "text/plain; version=0.0.4; charset=utf-8"
 _OPENMETRICS: Final = "application/openmetrics-text; version=1.0.0; charset=utf-8"
@@ -55,10 +51,8 @@ def build_app(infra: Infrastructure, host: str, port: int) -> Starlette:
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
-        async with manager.run(), anyio.create_task_group() as tasks:
-            tasks.start_soon(_fold, infra.metrics)
+        async with manager.run():
             yield
-            tasks.cancel_scope.cancel()
 
     async def live(_request: Request) -> Response:
         return JSONResponse({"status": "ok"})
@@ -103,12 +97,6 @@ def build_app(infra: Infrastructure, host: str, port: int) -> Starlette:
     app.router.redirect_slashes = False
     app.state.close_streams = server.announcements.listen.close
     return app
-
-
-async def _fold(metrics: MetricsCollector) -> None:
-    while True:
-        await anyio.sleep(_FOLD)
-        metrics.fold()
 
 
 async def _yielding(exporter: PrometheusExporter, *, openmetrics: bool) -> AsyncIterator[str]:

@@ -67,7 +67,7 @@ def message_of(error: CallError) -> str:
 
 
 def data_of(error: CallError) -> dict[str, Any]:
-    """Return the error's `data`: `error` (class), `may_have_run`, `retry_after` (s or null), `server`, `tool`, `attempts`."""
+    """Return `error` (the class), `may_have_run`, `retry_after` (seconds or None), `server`, `tool` and `attempts`."""
     return {
         "error": error.code,
         "may_have_run": error.may_have_run,

@@ -50,8 +50,7 @@ class BulkheadLayer:
 
     async def _wait(self, call: Call) -> None:
         admission, now = self._admission, clock.now()
-        # This attempt's own end, which comes before the call's.
-        ticket = admission.enqueue(anyio.current_effective_deadline(), now)
+        ticket = admission.enqueue(call.attempt_ends, now)
         if ticket is None:
             waiting = f"{admission.in_flight} calls are under way and {admission.waiting} wait"
             raise BulkheadFull(

@@ -27,7 +27,8 @@ class TimeoutLayer:
         """Serve the attempt in time."""
         timeout = self._timeout if call.attempt_timeout is None else call.attempt_timeout
         started = clock.now()
-        if call.progress is None and started + timeout >= call.deadline:
+        call.attempt_ends = min(started + timeout, call.deadline)
+        if call.progress is None and call.attempt_ends == call.deadline:
             # The deadline comes first anyway: one scope less on the hot path.
             return await call_next(call)
         with anyio.CancelScope(deadline=started + timeout) as scope:
@@ -51,6 +52,7 @@ class TimeoutLayer:
     ) -> Result:
         async def extend(progress: float, total: float | None, message: str | None) -> None:
             scope.deadline = max(scope.deadline, clock.now() + timeout)
+            call.attempt_ends = min(scope.deadline, call.deadline)
             await told(progress, total, message)
 
         call.progress = extend

@@ -143,7 +143,7 @@ class Pool:
     def _tell_attempt(self, call: Call, started: float, outcome: str) -> None:
         now = clock.now()
         call.server_time = now - started
-        if outcome == "cancelled" and now >= anyio.current_effective_deadline():
+        if outcome == "cancelled" and now >= call.attempt_ends:
             outcome = "timeout"
         self._emit(
             AttemptFinished(

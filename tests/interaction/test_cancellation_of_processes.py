@@ -1,0 +1,137 @@
+"""The same promise over a real pipe to a real process: cancelled at any step, a call leaves nothing behind.
+
+Real time, on asyncio, whose cancellation is delivered otherwise than trio's: a task that is woken already is cancelled
+all the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextlib import asynccontextmanager, suppress
+from typing import Any, Literal
+
+import anyio
+import pytest
+
+from tests.interaction.stepping import Moment, stepped
+from tests.resilience.storms import child_pids
+from tests.servers.processes import stdio_command
+from trunkline import EnhancedMCPClient, HealthPolicy, ServerPolicy, ServerSettings, StdioEndpoint, ToolResult
+from trunkline.bus import EventBus
+from trunkline.events import CallFinished, CallStarted, Event
+from trunkline.policy import Era
+
+pytestmark = [pytest.mark.anyio, pytest.mark.requirement("R9"), pytest.mark.integration]
+
+Way = Literal["scope", "task"]
+"""Cancelled by anyio's cancel scope, or by asyncio's own `task.cancel()`."""
+
+MOST_STEPS = 60
+SOON = 5.0
+"""Seconds in which a cancelled request is surely forgotten by both sides."""
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """Real time: pipes and processes do not follow a mock clock."""
+    return "asyncio"
+
+
+async def hear(_progress: float, _total: float | None, _message: str | None) -> None:
+    """Wait, as a callback may."""
+    await anyio.sleep(0)
+
+
+def quick(client: EnhancedMCPClient) -> Coroutine[Any, Any, ToolResult]:
+    return client.call_tool("s_echo", {"text": "hello"})
+
+
+def long(client: EnhancedMCPClient) -> Coroutine[Any, Any, ToolResult]:
+    return client.call_tool("s_sleep", {"seconds": 0.01})
+
+
+def telling(client: EnhancedMCPClient) -> Coroutine[Any, Any, ToolResult]:
+    return client.call_tool("s_progress", {"steps": 3, "delay_ms": 2}, progress_callback=hear)
+
+
+@asynccontextmanager
+async def served(era: Era, events: list[Event]) -> AsyncGenerator[EnhancedMCPClient, None]:
+    """A client of one child process."""
+    command, arguments = stdio_command(era=era)
+    policy = ServerPolicy(trust_annotations=True, era=era, health=HealthPolicy(enabled=False))
+    settings = ServerSettings("s", StdioEndpoint(command, tuple(arguments)), policy)
+    async with EnhancedMCPClient([settings], bus=EventBus([events.append])) as client:
+        await client.list_tools()
+        yield client
+
+
+async def cancel_at(call: Coroutine[Any, Any, ToolResult], step: int, moment: Moment, way: Way) -> bool:
+    """Run a call in a task of its own and cancel it at one of its steps; returns whether it has so many."""
+    reached = False
+    scope = anyio.CancelScope()
+
+    def cancel() -> None:
+        nonlocal reached
+        reached = True
+        if way == "scope":
+            scope.cancel()
+        else:
+            # One turn of the loop later: a task cannot cancel the very wait that it is about to begin.
+            asyncio.get_running_loop().call_soon(task.cancel)
+
+    async def run() -> None:
+        with scope:
+            await stepped(call, step, moment, cancel)
+
+    task = asyncio.create_task(run())
+    with suppress(asyncio.CancelledError):
+        await task
+    return reached
+
+
+async def until_at_rest(client: EnhancedMCPClient) -> None:
+    """Wait until every number that counts calls is back to zero, and nothing waits to be written."""
+    stack = client.fleet.stacks["s"]
+    (connection,) = stack.pool._ledger.connections
+    session = connection._session
+    assert session is not None
+    dispatcher: Any = session._client._dispatcher
+    pool, admission = stack.pool.statistics(), stack.admission
+    assert (pool.in_flight, pool.waiting, admission.in_flight, admission.waiting) == (0, 0, 0, 0)
+    assert dispatcher._wires == {}
+    with anyio.fail_after(SOON):
+        while len(dispatcher._inner._write_stream):
+            await anyio.sleep(0)
+
+
+@pytest.mark.parametrize("way", ["scope", "task"])
+@pytest.mark.parametrize("moment", ["falling asleep", "waking up"])
+@pytest.mark.parametrize("call", [quick, long, telling])
+async def test_cancelling_a_call_to_a_process_at_any_step_leaks_nothing(
+    era: Era, call: Callable[[EnhancedMCPClient], Coroutine[Any, Any, ToolResult]], moment: Moment, way: Way
+) -> None:
+    events: list[Event] = []
+    children = len(child_pids("faulty_stdio"))
+    with anyio.fail_after(60):
+        async with served(era, events) as client:
+            await quick(client)
+            baseline = asyncio.all_tasks()
+            for step in range(1, MOST_STEPS):
+                reached = await cancel_at(call(client), step, moment, way)
+                await until_at_rest(client)
+                result = await quick(client)
+                assert not result.is_error
+                assert client.fleet.stacks["s"].pool.statistics().ready == 1
+                assert len(child_pids("faulty_stdio")) == children + 1
+                if not reached:
+                    break
+            else:
+                raise AssertionError("the call never completes")
+            assert step > 1
+            assert asyncio.all_tasks() <= baseline
+    started = [event.call_id for event in events if isinstance(event, CallStarted)]
+    finished = [event.call_id for event in events if isinstance(event, CallFinished)]
+    assert sorted(started) == sorted(finished)
+    assert len(set(finished)) == len(finished)
+    assert len(child_pids("faulty_stdio")) == children
