@@ -49,7 +49,9 @@ class HttpEndpoint:
         return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
     def __post_init__(self) -> None:
-        require(self.url.startswith(("http://", "https://")), "url", self.url, "an http:// or https:// address")
+        # A mistaken address may hold a credential like any other.
+        shown = self.url.partition("#")[0].partition("?")[0].rpartition("@")[2]
+        require(self.url.startswith(("http://", "https://")), "url", shown, "an http:// or https:// address")
 
 
 @dataclass(frozen=True, slots=True)

@@ -187,9 +187,8 @@ class EnhancedMCPClient:
         """Get a prompt by its full name, or by its bare name while that is unique; raises as `call_tool`."""
         await self.fleet.wait_settled(self._opened_at + _STARTUP)
         server, target = await self._content.find_prompt(name, self._ask)
-        return _expect(
-            await self._ask("prompts/get", server, target, arguments or {}, meta=meta), types.GetPromptResult
-        )
+        found = await self._ask("prompts/get", server, target, arguments or {}, meta=meta)
+        return _expect(found, types.GetPromptResult)
 
     async def complete(
         self,
@@ -247,6 +246,5 @@ class EnhancedMCPClient:
 
 def _expect(result: types.Result, kind: type[ResultT]) -> ResultT:
     if not isinstance(result, kind):
-        msg = f"expected {kind.__name__}, got {type(result).__name__}"
-        raise TypeError(msg)
+        raise TypeError(f"expected {kind.__name__}, got {type(result).__name__}")
     return result

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
 
-from tests.servers.processes import http_server, stdio_command
+from tests.servers.processes import Option, http_server, stdio_command
 from tests.servers.watching import (
     Record,
     children_of,
@@ -58,7 +59,7 @@ LATE = 0.25
 """Seconds a deadline may be late."""
 
 
-def at(policy: ServerPolicy = POLICY, **options: str | int | float | Path) -> ServerSettings:
+def at(policy: ServerPolicy = POLICY, **options: Option) -> ServerSettings:
     return ServerSettings("s", stdio(**options), policy)
 
 
@@ -114,10 +115,10 @@ async def test_clients_are_entered_and_left_in_any_order_by_any_task(tmp_path: P
     async def use(name: str) -> None:
         said.append(text_of(await clients[name].call_tool("s_echo", {"text": name})))
 
-    async def each(names: tuple[str, ...], act: Callable[[str], object]) -> None:
+    async def each(names: tuple[str, ...], act: Callable[[str], Coroutine[Any, Any, None]]) -> None:
         for name in names:
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(act, name)  # type: ignore[arg-type]
+                tasks.start_soon(act, name)
 
     async def leave(name: str) -> None:
         await clients[name].aclose()

@@ -152,9 +152,7 @@ async def test_progress_never_extends_the_deadline(era: Era) -> None:
     server = ScriptedServer(progressing(100, every=1.0))
     async with world(server, era, attempt_timeout=4.0) as here:
         elapsed = Elapsed()
-        error = await error_of(
-            here.client.call_tool("s_read", progress_callback=hear, timeout=10.0), DeadlineExceeded
-        )
+        error = await error_of(here.client.call_tool("s_read", progress_callback=hear, timeout=10.0), DeadlineExceeded)
         assert elapsed() == 10.0
         assert error.may_have_run
 

@@ -117,8 +117,7 @@ async def test_a_connection_that_gives_no_sign_of_life_is_replaced() -> None:
 async def test_leaving_ends_every_task_and_waits_for_calls_under_way(era: Era) -> None:
     before = trio.lowlevel.current_statistics().tasks_living
     server = ScriptedServer(slow(1.0))
-    async with anyio.create_task_group() as tasks:
-        async with world(server, era) as here:
-            tasks.start_soon(here.client.call_tool, "s_write")
-            await anyio.sleep(0.1)
+    async with anyio.create_task_group() as tasks, world(server, era) as here:
+        tasks.start_soon(here.client.call_tool, "s_write")
+        await anyio.sleep(0.1)
     assert trio.lowlevel.current_statistics().tasks_living == before

@@ -90,7 +90,7 @@ def progressing(steps: int, every: float) -> Step:
     return step
 
 
-class ToolFailed(Exception):  # noqa: N818 - what happened
+class ToolFailed(Exception):
     """The tool itself failed."""
 
 

@@ -26,6 +26,7 @@ async def serve(infra: Infrastructure, listener: socket.socket, *, on_start: Cal
     `on_start` is called when requests are accepted, which is before the servers behind are connected. A second signal
     does not wait for requests under way. Needs asyncio, for uvicorn.
     """
+    holding: anyio.CancelScope
     host, port, *_ = listener.getsockname()
     app = build_app(infra, host, port)
     config = uvicorn.Config(
@@ -42,22 +43,30 @@ async def serve(infra: Infrastructure, listener: socket.socket, *, on_start: Cal
     def stop() -> None:
         server.should_exit = True
         app.state.close_streams()
+        # At once, not after the last request: a child that will not go has three seconds of its own.
+        holding.cancel()
 
     def hurry() -> None:
         server.force_exit = True
 
     async with anyio.create_task_group() as tasks:
+        holding = await tasks.start(hold, infra)
         await tasks.start(call_on_signals, stop, hurry)
-        await tasks.start(hold, infra)
         await server.serve(sockets=[listener])
         tasks.cancel_scope.cancel()
 
 
-async def hold(infra: Infrastructure, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
-    """Keep `infra` entered until cancelled; says that it has started at once, not when its servers are connected."""
-    task_status.started()
-    async with infra:
-        await anyio.sleep_forever()
+async def hold(
+    infra: Infrastructure, *, task_status: TaskStatus[anyio.CancelScope] = anyio.TASK_STATUS_IGNORED
+) -> None:
+    """Keep `infra` entered until the scope it hands out is cancelled.
+
+    That is handed out at once, not when the servers are connected.
+    """
+    with anyio.CancelScope() as scope:
+        task_status.started(scope)
+        async with infra:
+            await anyio.sleep_forever()
 
 
 class _Server(uvicorn.Server):

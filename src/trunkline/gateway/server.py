@@ -20,6 +20,7 @@ from mcp import MCPError
 from mcp.server import Server
 from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel import NotificationOptions
+from mcp.server.models import InitializationOptions
 from mcp.server.streamable_http_manager import StreamableHTTPASGIApp, StreamableHTTPSessionManager
 
 from trunkline.call import ToolResult
@@ -54,6 +55,18 @@ class GatewayServer(Server[None]):
 
     announcements: Announcements
 
+    def create_initialization_options(
+        self,
+        notification_options: NotificationOptions | None = None,
+        experimental_capabilities: dict[str, dict[str, Any]] | None = None,
+        extensions: dict[str, dict[str, Any]] | None = None,
+    ) -> InitializationOptions:
+        """Return what a handshake is answered with; changes are announced unless the options say otherwise."""
+        announced = NotificationOptions(prompts_changed=True, resources_changed=True, tools_changed=True)
+        return super().create_initialization_options(
+            notification_options or announced, experimental_capabilities, extensions
+        )
+
     def get_capabilities(
         self,
         notification_options: NotificationOptions | None = None,
@@ -62,13 +75,9 @@ class GatewayServer(Server[None]):
         *,
         protocol_version: str | None = None,
     ) -> types.ServerCapabilities:
-        """Return what the gateway can do; changes of listings are announced unless the options say otherwise."""
+        """Return what the gateway can do."""
         able = super().get_capabilities(
-            notification_options
-            or NotificationOptions(prompts_changed=True, resources_changed=True, tools_changed=True),
-            experimental_capabilities,
-            extensions,
-            protocol_version=protocol_version,
+            notification_options, experimental_capabilities, extensions, protocol_version=protocol_version
         )
         if able.resources is not None:
             able.resources.subscribe = False

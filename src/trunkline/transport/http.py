@@ -8,6 +8,7 @@ what really happened is kept in the request's `Wire`.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
@@ -153,10 +154,9 @@ def parse_retry_after(value: str | None) -> float | None:
     """Seconds from a Retry-After header (RFC 9110, 10.2.3): a number or a date; None when absent or unreadable."""
     if value is None:
         return None
-    try:
-        return max(0.0, float(value))
-    except ValueError:
-        pass
+    with suppress(ValueError):
+        seconds = float(value)
+        return max(0.0, seconds) if math.isfinite(seconds) else None
     try:
         until = parsedate_to_datetime(value)
     except ValueError:

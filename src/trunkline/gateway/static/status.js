@@ -86,20 +86,20 @@ function showTotals(totals, servers) {
 }
 
 function row(server, numbers, at) {
-  const made = element("tr");
+  const made = element("tr", undefined, { role: "row" });
   const state = STATES[server.state] || "unknown";
-  made.append(element("th", server.name, { scope: "row" }));
-  const is = element("td", undefined, { class: "is", "data-state": state });
+  made.append(element("th", server.name, { scope: "row", role: "rowheader" }));
+  const is = element("td", undefined, { class: "is", role: "cell", "data-state": state });
   const word = element("span", undefined, { class: "state" });
   word.append(element("span", undefined, { class: "mark", "aria-hidden": "true" }), state);
   is.append(word);
   const circuit = server.circuit === "closed" ? "" : `circuit ${server.circuit.replace("_", " ")}`;
   const why = [state === "healthy" ? "" : server.reason, circuit].filter(Boolean).join("; ");
   if (why) is.append(element("span", why, { class: "why" }));
-  const since = element("td", undefined, { "data-label": "Since" });
+  const since = element("td", undefined, { class: "wide", role: "cell", "data-label": "Since" });
   since.append(element("time", ago(server.since, at), { datetime: new Date(server.since * 1000).toISOString() }));
   const calls = numbers ? numbers.requests : 0;
-  made.append(is, since, element("td", server.era || "–", { class: "era", "data-label": "Era" }));
+  made.append(is, since, element("td", server.era || "–", { class: "era wide", role: "cell", "data-label": "Era" }));
   const cells = [
     ["Tools", String(server.tools)],
     ["Calls", String(calls)],
@@ -107,7 +107,10 @@ function row(server, numbers, at) {
     ["p50", calls ? duration(numbers.p50) : "–"],
     ["p95", calls ? duration(numbers.p95) : "–"],
   ];
-  made.append(...cells.map(([label, text]) => element("td", text, { class: "n", "data-label": label })));
+  made.append(...cells.map(([label, text]) => {
+    const width = label === "Tools" ? "n wide" : "n";
+    return element("td", text, { class: width, role: "cell", "data-label": label });
+  }));
   return made;
 }
 

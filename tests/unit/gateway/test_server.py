@@ -1,0 +1,138 @@
+"""What the gateway's MCP server answers, over in-process servers."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import anyio
+import mcp_types as types
+import pytest
+from mcp import Client, MCPError
+from mcp.client.subscriptions import PromptsListChanged, ToolsListChanged
+
+from tests.unit.gateway.laboratory import infrastructure, tool
+from trunkline.gateway.server import build_server
+
+pytestmark = pytest.mark.anyio
+
+ERAS = ("legacy", "2026-07-28")
+
+
+def said(result: types.CallToolResult) -> str:
+    block = result.content[0]
+    assert isinstance(block, types.TextContent)
+    return block.text
+
+
+@pytest.mark.parametrize("era", ERAS)
+async def test_nothing_of_the_callers_meta_goes_upstream(era: str) -> None:
+    async with infrastructure("lab") as infra, Client(build_server(infra), mode=era) as client:
+        traced: Any = {"traceparent": "00-1-2-01", "secret": "abc", "trunkline/domain": "speech"}
+        assert said(await client.call_tool("lab_echo", {"text": "hello"}, meta=traced)) == "hello []"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "domain"),
+    [
+        ("speech", "speech"),
+        (None, "gateway"),
+        (7, "gateway"),
+        ("x" * 65, "gateway"),
+        ("a b", "gateway"),
+        ("", "gateway"),
+    ],
+)
+async def test_a_call_is_recorded_under_the_domain_it_names_if_that_is_a_plain_short_word(
+    wanted: object, domain: str
+) -> None:
+    async with infrastructure("lab") as infra, Client(build_server(infra), mode="2026-07-28") as client:
+        meta: Any = {"trunkline/domain": wanted}
+        await client.call_tool("lab_echo", {"text": "hello"}, meta=meta)
+        assert infra.metrics.domains() == (domain,)
+
+
+@pytest.mark.parametrize("era", ERAS)
+async def test_the_answer_names_the_gateway_as_its_server_and_carries_its_provenance(era: str) -> None:
+    async with infrastructure("lab") as infra, Client(build_server(infra), mode=era) as client:
+        result = await client.call_tool("lab_echo", {"text": "hello"})
+    assert result.meta is not None
+    assert result.meta["trunkline/provenance"]["server"] == "lab"
+    assert result.meta.get(types.SERVER_INFO_META_KEY, {"name": "trunkline"})["name"] == "trunkline"
+
+
+async def test_arguments_that_do_not_fit_are_a_result_with_one_line_for_each_mistake() -> None:
+    async with infrastructure("lab") as infra, Client(build_server(infra), mode="2026-07-28") as client:
+        result = await client.call_tool("lab_echo", {"txt": 1})
+    assert result.is_error
+    assert said(result).splitlines()[0] == "The arguments of lab_echo do not fit, and it was not called:"
+    assert "arguments.text" in said(result).splitlines()[1]
+
+
+async def test_a_resource_and_a_prompt_nobody_has_are_errors_of_the_protocol() -> None:
+    async with infrastructure("lab") as infra, Client(build_server(infra), mode="2026-07-28") as client:
+        requests: list[Callable[[], Awaitable[object]]] = [
+            lambda: client.read_resource("lab://none"),
+            lambda: client.get_prompt("none"),
+        ]
+        for ask in requests:
+            with pytest.raises(MCPError) as error:
+                await ask()
+            assert error.value.error.code == -32602
+
+
+async def test_a_bug_of_ours_shows_the_caller_none_of_its_words(caplog: pytest.LogCaptureFixture) -> None:
+    async with infrastructure("lab") as infra, Client(build_server(infra), mode="2026-07-28") as client:
+        infra.registry.definitions = None  # type: ignore[method-assign, assignment]
+        with pytest.raises(MCPError) as error:
+            await client.list_tools()
+    assert error.value.error.code == types.INTERNAL_ERROR
+    assert error.value.error.message == "internal error in the gateway; its log says more"
+    assert "request_failed" in caplog.messages
+
+
+async def test_a_handshake_client_hears_of_changed_tools() -> None:
+    heard = anyio.Event()
+
+    async def listen(message: object) -> None:
+        if isinstance(message, types.ToolListChangedNotification):
+            heard.set()
+
+    async with (
+        infrastructure("lab") as infra,
+        Client(build_server(infra), mode="legacy", message_handler=listen) as client,
+    ):
+        assert client.server_capabilities.tools is not None
+        assert client.server_capabilities.tools.list_changed
+        infra.registry.update("lab", [tool("echo"), tool("more")], anyio.current_time())
+        with anyio.fail_after(5):
+            await heard.wait()
+        assert [found.name for found in (await client.list_tools()).tools] == ["lab_echo", "lab_more"]
+
+
+async def test_a_stateless_client_that_listens_hears_of_what_it_asked_for_and_of_nothing_else() -> None:
+    async with infrastructure("lab") as infra, Client(build_server(infra), mode="2026-07-28") as client:
+        with anyio.fail_after(5):
+            async with client.listen(tools_list_changed=True) as stream:
+                infra.registry.mark("lab", "unavailable", "gone", anyio.current_time())
+                infra.registry.update("lab", [tool("echo"), tool("more")], anyio.current_time())
+                async for event in stream:
+                    assert isinstance(event, ToolsListChanged)
+                    break
+
+
+async def test_a_server_that_goes_changes_the_listing_of_prompts() -> None:
+    async with infrastructure("lab") as infra, Client(build_server(infra), mode="2026-07-28") as client:
+        with anyio.fail_after(5):
+            async with client.listen(prompts_list_changed=True) as stream:
+                infra.registry.mark("lab", "unavailable", "gone", anyio.current_time())
+                async for event in stream:
+                    assert isinstance(event, PromptsListChanged)
+                    break
+
+
+@pytest.mark.parametrize("era", ["legacy", "auto"])
+async def test_updates_of_single_resources_are_not_promised(era: str) -> None:
+    async with infrastructure("lab") as infra, Client(build_server(infra), mode=era) as client:
+        assert client.server_capabilities.resources is not None
+        assert not client.server_capabilities.resources.subscribe

@@ -1,0 +1,214 @@
+"""The pool over outages in virtual time: calls wait for a server that comes back, and are refused when it does not."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+import anyio
+import pytest
+from mcp_types import TextContent
+
+from tests.servers.embedded import FOREVER, Embedded, a_call
+from tests.servers.watching import Record
+from trunkline import PoolPolicy, ServerPolicy, ServerUnavailable, ToolResult
+from trunkline.events import AttemptFinished, ConnectFailed, ConnectionLostEvent, ConnectionOpened, ConnectStarted
+from trunkline.pool.pool import Pool
+
+pytestmark = [pytest.mark.anyio, pytest.mark.requirement("SEED-RES-1")]
+
+POLICY = ServerPolicy(pool=PoolPolicy(base=0.5, cap=4.0, connect_timeout=5.0, patience=10.0, grace=3.0))
+
+
+def a_pool(server: Embedded, record: Record, policy: ServerPolicy = POLICY) -> Pool:
+    return Pool("s", server.endpoint, policy, emit=record, on_listing=lambda _tools: None, rng=random.Random(5))
+
+
+@asynccontextmanager
+async def running(pool: Pool) -> AsyncGenerator[Pool, None]:
+    """A pool that is closed at the end, and closes in time."""
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(pool.run)
+        yield pool
+        pool.close()
+        tasks.cancel_scope.deadline = anyio.current_time() + 60
+    assert pool.statistics().ready == 0
+
+
+def said(result: object) -> str:
+    assert isinstance(result, ToolResult)
+    (content,) = result.content
+    assert isinstance(content, TextContent)
+    return content.text
+
+
+async def test_a_call_waits_for_the_first_connection_and_is_served() -> None:
+    server, record = Embedded(), Record()
+    server.delay = 2.0
+    async with running(a_pool(server, record)) as pool:
+        assert said(await pool.send(a_call(seconds=1.0))) == "waited 1 s"
+        assert anyio.current_time() == pytest.approx(3.0, abs=0.1)
+        assert repr(pool) == "<Pool s [Calls: 0 active, 0 waiting | Connections: 1 ready, 0 opening]>"
+
+    (attempt,) = record.of(AttemptFinished)
+    assert attempt.outcome == "ok"
+    assert attempt.duration == pytest.approx(1.0, abs=0.1)
+
+
+async def test_calls_wait_out_a_short_outage() -> None:
+    server, record = Embedded(), Record()
+    server.is_up = False
+    async with running(a_pool(server, record)) as pool, anyio.create_task_group() as tasks:
+        results: list[str] = []
+
+        async def call() -> None:
+            results.append(said(await pool.send(a_call(seconds=0.0))))
+
+        for _ in range(10):
+            tasks.start_soon(call)
+        await anyio.sleep(3.0)
+        assert pool.statistics().waiting == 10
+        assert pool.reason == "down for repairs"
+        server.is_up = True
+        await anyio.sleep(0.5)
+
+        assert len(results) == 10
+        assert (pool.statistics().waiting, pool.statistics().failures, pool.reason) == (0, 0, "")
+
+
+async def test_a_server_that_stays_away_is_refused_at_once_and_tried_for_ever() -> None:
+    server, record = Embedded(), Record()
+    server.is_up = False
+    async with running(a_pool(server, record)) as pool:
+        with pytest.raises(ServerUnavailable, match="cannot be reached: down for repairs"):
+            await pool.send(a_call(seconds=0.0))
+        assert anyio.current_time() == pytest.approx(POLICY.pool.patience, abs=0.5)
+
+        started = anyio.current_time()
+        with pytest.raises(ServerUnavailable) as caught:
+            await pool.send(a_call(seconds=0.0))
+        assert anyio.current_time() == started
+        assert caught.value.retry_after is not None
+        assert 0 <= caught.value.retry_after <= POLICY.pool.cap
+
+        await anyio.sleep(3600)
+        tried = server.opened
+        await anyio.sleep(60)
+        assert server.opened > tried + 10
+
+        server.is_up = True
+        await anyio.sleep(POLICY.pool.cap)
+        assert said(await pool.send(a_call(seconds=0.0))) == "waited 0 s"
+
+    assert [event.failures for event in record.of(ConnectFailed)][:3] == [1, 2, 3]
+    assert all(event.ready == 0 for event in record.of(ConnectFailed))
+
+
+async def test_a_waiting_call_that_is_cancelled_leaves_nothing_behind() -> None:
+    server, record = Embedded(), Record()
+    server.is_up = False
+    async with running(a_pool(server, record)) as pool:
+        with anyio.move_on_after(2.0) as scope:
+            await pool.send(a_call(seconds=0.0))
+        assert scope.cancelled_caught
+        assert pool.statistics().waiting == 0
+
+    assert record.of(AttemptFinished) == []
+
+
+@pytest.mark.requirement("R9")
+async def test_a_call_cancelled_under_way_gives_its_lease_back_and_is_told_from_one_that_ran_out_of_time() -> None:
+    server, record = Embedded(), Record()
+    async with running(a_pool(server, record)) as pool:
+        late = a_call(seconds=FOREVER)
+        late.attempt_ends = anyio.current_time() + 1.0
+        with anyio.move_on_after(1.0):
+            await pool.send(late)
+        with anyio.CancelScope() as scope:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(pool.send, a_call(seconds=FOREVER))
+                await anyio.sleep(1.0)
+                assert pool.statistics().in_flight == 1
+                scope.cancel()
+        assert pool.statistics().in_flight == 0
+        assert server.running == 0
+
+    assert [event.outcome for event in record.of(AttemptFinished)] == ["timeout", "cancelled"]
+
+
+async def test_replacing_connections_drops_no_call() -> None:
+    server, record = Embedded(), Record()
+    async with running(a_pool(server, record)) as pool, anyio.create_task_group() as tasks:
+        results: list[str] = []
+
+        async def call(seconds: float) -> None:
+            results.append(said(await pool.send(a_call(seconds=seconds))))
+
+        await pool.settled.wait()
+        await anyio.sleep(2.0)
+        tasks.start_soon(call, 2.0)
+        await anyio.sleep(0.5)
+        pool.replace("no sign of life for too long")
+        tasks.start_soon(call, 0.5)
+        await anyio.sleep(1.0)
+        assert results == ["waited 0.5 s"]
+        await anyio.sleep(1.0)
+
+        assert results == ["waited 0.5 s", "waited 2 s"]
+        assert server.open_now == 1
+
+    (lost,) = record.of(ConnectionLostEvent)[:1]
+    assert (lost.reason, lost.in_flight, lost.ready) == ("no sign of life for too long", 1, 0)
+    assert len(record.of(ConnectionOpened)) == 2
+
+
+async def test_a_pool_keeps_as_many_connections_as_told_and_spreads_calls_over_them() -> None:
+    server, record = Embedded(), Record()
+    policy = replace(POLICY, pool=replace(POLICY.pool, connections=3))
+    async with running(a_pool(server, record, policy)) as pool:
+        await anyio.sleep(1.0)
+        assert server.open_now == 3
+        async with anyio.create_task_group() as tasks:
+            for _ in range(6):
+                tasks.start_soon(pool.send, a_call(seconds=1.0))
+            await anyio.sleep(0.5)
+            assert [connection.in_flight for connection in pool._ledger.connections] == [2, 2, 2]
+
+    assert server.open_now == 0
+    assert len(record.of(ConnectStarted)) == 3
+
+
+async def test_a_closed_pool_refuses_those_who_wait_and_opens_nothing_more() -> None:
+    server, record = Embedded(), Record()
+    server.is_up = False
+    pool = a_pool(server, record)
+    async with running(pool), anyio.create_task_group() as tasks:
+
+        async def call() -> None:
+            with pytest.raises(ServerUnavailable, match="removed or is shutting down") as caught:
+                await pool.send(a_call(seconds=0.0))
+            assert caught.value.retry_after is None
+
+        tasks.start_soon(call)
+        await anyio.sleep(1.0)
+        pool.close()
+        pool.close()
+    tried = server.opened
+    await anyio.sleep(60)
+
+    assert server.opened == tried
+
+
+async def test_whoever_wants_to_know_is_told_when_a_connection_is_ready() -> None:
+    server, record = Embedded(), Record()
+    told: list[float] = []
+    pool = a_pool(server, record)
+    pool.on_ready = told.append
+    server.delay = 2.0
+    async with running(pool):
+        await pool.wait_ready(a_call())
+        assert (pool.era, pool.capabilities.tools is not None) == ("2026-07-28", True)
+
+    assert told == [pytest.approx(2.0, abs=0.1)]

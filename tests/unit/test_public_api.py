@@ -1,0 +1,121 @@
+"""What `trunkline` offers is a list: nothing more, nothing less, all of it described, and importing it is quiet."""
+
+from __future__ import annotations
+
+import inspect
+import subprocess
+import sys
+from importlib.resources import files
+from types import ModuleType
+
+import pytest
+
+import trunkline
+
+MEMBERS = [(name, getattr(trunkline, name)) for name in trunkline.__all__]
+
+
+def said_by(program: str) -> str:
+    """What a fresh interpreter prints."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stderr == ""
+    return done.stdout.strip()
+
+
+def test_what_is_offered_is_what_is_there() -> None:
+    there = {
+        name
+        for name, found in vars(trunkline).items()
+        if not name.startswith("_") and not isinstance(found, ModuleType)
+    }
+    assert there - {"annotations"} == set(trunkline.__all__)
+
+
+def test_nothing_leaks_but_our_own_modules() -> None:
+    modules = {name: found for name, found in vars(trunkline).items() if isinstance(found, ModuleType)}
+    assert {found.__name__ for found in modules.values()} == {f"trunkline.{name}" for name in modules}
+
+
+def test_the_list_is_sorted_and_names_nothing_twice() -> None:
+    assert list(trunkline.__all__) == sorted(set(trunkline.__all__))
+
+
+def test_the_names_of_the_contract_are_offered() -> None:
+    promised = {
+        "Infrastructure", "EnhancedMCPClient", "MetricsCollector", "ToolRegistry", "ToolResult",
+        "TrunklineError", "CallRejected", "InvalidArguments", "ToolNotFound", "CircuitOpen", "BulkheadFull",
+        "ServerUnavailable", "CallFailed", "AttemptTimeout", "ConnectionLost", "ServerError", "InvalidResult",
+        "DeadlineExceeded", "ConfigError",
+    }  # fmt: skip
+    assert promised <= set(trunkline.__all__)
+
+
+@pytest.mark.parametrize(("name", "member"), MEMBERS, ids=trunkline.__all__)
+def test_everything_offered_is_described(name: str, member: object) -> None:
+    assert callable(member)
+    inherited = [base.__doc__ for base in member.__mro__[1:]] if inspect.isclass(member) else []
+    assert len((member.__doc__ or "").split()) >= 3, name
+    assert member.__doc__ not in inherited, name
+
+
+@pytest.mark.parametrize(("name", "member"), MEMBERS, ids=trunkline.__all__)
+def test_every_public_method_and_property_is_described(name: str, member: object) -> None:
+    own = vars(member).items() if inspect.isclass(member) else ()
+    silent = [
+        f"{name}.{attribute}"
+        for attribute, found in own
+        if not attribute.startswith("_")
+        and (inspect.isfunction(found) or isinstance(found, property | classmethod))
+        and not inspect.getdoc(found)
+    ]
+    assert silent == []
+
+
+def test_neither_importing_nor_building_touches_anybodys_logging_but_for_one_null_handler_of_ours() -> None:
+    program = """
+import logging
+import mcp
+
+def handlers():
+    named = logging.root.manager.loggerDict.items()
+    return {
+        name: [type(handler).__name__ for handler in logger.handlers]
+        for name, logger in [("", logging.root), *named]
+        if isinstance(logger, logging.Logger) and logger.handlers
+    }
+
+before = handlers(), logging.root.level, logging.root.manager.disable, logging.raiseExceptions
+import trunkline
+assert (handlers(), logging.root.level, logging.root.manager.disable, logging.raiseExceptions) == before
+trunkline.Infrastructure.from_config({}), trunkline.Infrastructure.from_config({})
+ours = handlers()
+assert ours.pop("trunkline") == ["NullHandler"]
+assert (ours, logging.root.level, logging.root.manager.disable, logging.raiseExceptions) == before
+print(logging.getLogger("trunkline").propagate, logging.getLogger("trunkline").level)
+"""
+    assert said_by(program) == "True 0"
+
+
+def test_importing_starts_no_thread_no_process_and_no_event_loop() -> None:
+    program = """
+import asyncio, os, pathlib, threading
+import trunkline
+children = pathlib.Path(f"/proc/self/task/{os.getpid()}/children")
+print(threading.active_count(), children.read_text() if children.exists() else "", asyncio._get_running_loop())
+"""
+    assert said_by(program).split() == ["1", "None"]
+
+
+def test_the_package_is_typed() -> None:
+    assert (files(trunkline) / "py.typed").is_file()
+
+
+def test_optional_dependencies_are_not_imported() -> None:
+    program = """
+import sys
+import trunkline
+print(sorted({"redis", "prometheus_client", "structlog", "trio"} & set(sys.modules)))
+"""
+    assert said_by(program) == "[]"

@@ -1,0 +1,141 @@
+"""Every request has an id nobody can guess and a record of its own."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from typing import Any
+
+import anyio
+import pytest
+from anyio.abc import TaskStatus
+from mcp.shared.dispatcher import CallOptions, Dispatcher, OnNotify, OnNotifyIntercept, OnRequest
+from mcp.shared.transport_context import TransportContext
+
+from trunkline.call import Delivery
+from trunkline.transport.wire import CURRENT_WIRE, REQUEST_HEADER, TrackingDispatcher, Wire, Wires
+
+pytestmark = pytest.mark.anyio
+
+
+class Peer(Dispatcher[TransportContext]):
+    """The other side of a dispatcher: notes what it is asked, and answers when told to."""
+
+    def __init__(self) -> None:
+        self.asked: list[CallOptions] = []
+        self.notified: list[str] = []
+        self.answers = anyio.Event()
+        self.ends = anyio.Event()
+
+    async def send_raw_request(
+        self, method: str, params: Mapping[str, Any] | None, opts: CallOptions | None = None
+    ) -> dict[str, Any]:
+        self.asked.append(opts or {})
+        await self.answers.wait()
+        return {"method": method}
+
+    async def notify(self, method: str, params: Mapping[str, Any] | None, opts: CallOptions | None = None) -> None:
+        self.notified.append(method)
+
+    async def run(
+        self,
+        on_request: OnRequest,
+        on_notify: OnNotify,
+        on_notify_intercept: OnNotifyIntercept | None = None,
+        *,
+        task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED,
+    ) -> None:
+        task_status.started()
+        await self.ends.wait()
+
+
+def tracking(peer: Peer, wires: Wires, *, ended: list[bool] | None = None, at_once: bool = False) -> TrackingDispatcher:
+    told = [] if ended is None else ended
+    return TrackingDispatcher(peer, wires, random.Random(1), on_end=lambda: told.append(True), reaches_at_once=at_once)
+
+
+async def test_requests_under_way_are_known_by_ids_of_their_own_and_forgotten_after() -> None:
+    peer, wires = Peer(), Wires()
+    dispatcher = tracking(peer, wires)
+    async with anyio.create_task_group() as tasks:
+        for _ in range(50):
+            tasks.start_soon(dispatcher.send_raw_request, "ping", None)
+        await anyio.wait_all_tasks_blocked()
+        ids = [options["request_id"] for options in peer.asked]
+        assert wires.keys() == {str(request_id) for request_id in ids}
+        assert [options["headers"][REQUEST_HEADER] for options in peer.asked] == [str(found) for found in ids]
+        peer.answers.set()
+
+    assert wires == {}
+    numbers = [found for found in ids if isinstance(found, int)]
+    assert len(set(numbers)) == 50
+    assert all(0 <= number < 2**31 for number in numbers)
+    # A server that counts on from the last id would hit the next request.
+    assert not {number + 1 for number in numbers} & set(numbers)
+
+
+async def test_a_request_fills_in_the_record_its_task_has_set() -> None:
+    peer, wires, wire = Peer(), Wires(), Wire()
+    peer.answers.set()
+    token = CURRENT_WIRE.set(wire)
+    await tracking(peer, wires, at_once=True).send_raw_request("ping", None)
+    CURRENT_WIRE.reset(token)
+
+    assert wire.delivery is Delivery.UNKNOWN
+
+
+async def test_a_request_is_not_sent_before_its_transport_says_so() -> None:
+    peer, wire = Peer(), Wire()
+    peer.answers.set()
+    token = CURRENT_WIRE.set(wire)
+    await tracking(peer, Wires()).send_raw_request("ping", None)
+    CURRENT_WIRE.reset(token)
+
+    assert wire.delivery is Delivery.NOT_SENT
+
+
+async def test_a_cancelled_request_leaves_no_record() -> None:
+    wires = Wires()
+    with anyio.move_on_after(0.01):
+        await tracking(Peer(), wires).send_raw_request("ping", None)
+
+    assert wires == {}
+
+
+async def test_an_id_that_was_given_is_kept_and_so_are_other_options() -> None:
+    peer = Peer()
+    peer.answers.set()
+    opts: CallOptions = {"request_id": 5, "headers": {"x-other": "1"}}
+    await tracking(peer, Wires()).send_raw_request("ping", None, opts)
+
+    assert peer.asked[0]["request_id"] == 5
+    assert peer.asked[0]["headers"] == {"x-other": "1", REQUEST_HEADER: "5"}
+    assert opts == {"request_id": 5, "headers": {"x-other": "1"}}
+
+
+async def _never(*_arguments: object) -> Any:
+    raise AssertionError("nobody asks")
+
+
+async def test_the_end_of_a_connection_is_told_however_it_ends() -> None:
+    peer = Peer()
+    ended: list[bool] = []
+    dispatcher = tracking(peer, Wires(), ended=ended)
+    async with anyio.create_task_group() as tasks:
+        await tasks.start(dispatcher.run, _never, _never)
+        assert ended == []
+        peer.ends.set()
+    assert ended == [True]
+
+    cancelled: list[bool] = []
+    async with anyio.create_task_group() as tasks:
+        await tasks.start(tracking(Peer(), Wires(), ended=cancelled).run, _never, _never)
+        tasks.cancel_scope.cancel()
+    assert cancelled == [True]
+
+
+async def test_notifications_pass_through() -> None:
+    peer = Peer()
+    await tracking(peer, Wires()).notify("notifications/initialized", None)
+
+    assert peer.notified == ["notifications/initialized"]
