@@ -1,43 +1,51 @@
-"""Trunkline: the infrastructure layer for Python applications and agents that call MCP tools."""
+"""Trunkline: the infrastructure layer for Python applications and agents that call MCP tools.
+
+The names below are the public API. They are imported when first used, so that `import trunkline` costs nothing and
+`trunkline --help` answers at once: the MCP SDK alone takes a second to import.
+"""
 
 from __future__ import annotations
 
-from trunkline.call import Delivery, Provenance, ToolResult
-from trunkline.endpoint import HttpEndpoint, InProcessEndpoint, ServerSettings, StdioEndpoint
-from trunkline.errors import (
-    AttemptTimeout,
-    BulkheadFull,
-    CallError,
-    CallFailed,
-    CallRejected,
-    CircuitOpen,
-    ConfigError,
-    ConnectionLost,
-    DeadlineExceeded,
-    InvalidArguments,
-    InvalidResult,
-    ServerError,
-    ServerUnavailable,
-    ToolNotFound,
-    TrunklineError,
-)
-from trunkline.health.monitor import HealthMonitor
-from trunkline.health.report import DependencyHealth, HealthReport
-from trunkline.infrastructure import Infrastructure
-from trunkline.mcp_client import EnhancedMCPClient
-from trunkline.monitoring.asgi import MetricsMiddleware
-from trunkline.monitoring.logging import configure_logging
-from trunkline.monitoring.metrics import MetricsCollector
-from trunkline.policy import (
-    BreakerPolicy,
-    BulkheadPolicy,
-    HealthPolicy,
-    PoolPolicy,
-    RetryPolicy,
-    ServerPolicy,
-    ToolPolicy,
-)
-from trunkline.registry.tool_registry import ToolRegistry
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from trunkline.call import Delivery, Provenance, ToolResult
+    from trunkline.endpoint import HttpEndpoint, InProcessEndpoint, ServerSettings, StdioEndpoint
+    from trunkline.errors import (
+        AttemptTimeout,
+        BulkheadFull,
+        CallError,
+        CallFailed,
+        CallRejected,
+        CircuitOpen,
+        ConfigError,
+        ConnectionLost,
+        DeadlineExceeded,
+        InvalidArguments,
+        InvalidResult,
+        ServerError,
+        ServerUnavailable,
+        ToolNotFound,
+        TrunklineError,
+    )
+    from trunkline.health.monitor import HealthMonitor
+    from trunkline.health.report import DependencyHealth, HealthReport
+    from trunkline.infrastructure import Infrastructure
+    from trunkline.mcp_client import EnhancedMCPClient
+    from trunkline.monitoring.asgi import MetricsMiddleware
+    from trunkline.monitoring.logging import configure_logging
+    from trunkline.monitoring.metrics import MetricsCollector
+    from trunkline.policy import (
+        BreakerPolicy,
+        BulkheadPolicy,
+        HealthPolicy,
+        PoolPolicy,
+        RetryPolicy,
+        ServerPolicy,
+        ToolPolicy,
+    )
+    from trunkline.registry.tool_registry import ToolRegistry
 
 __all__ = [
     "AttemptTimeout",
@@ -79,3 +87,58 @@ __all__ = [
     "TrunklineError",
     "configure_logging",
 ]
+
+_HOMES = {
+    "AttemptTimeout": "trunkline.errors",
+    "BreakerPolicy": "trunkline.policy",
+    "BulkheadFull": "trunkline.errors",
+    "BulkheadPolicy": "trunkline.policy",
+    "CallError": "trunkline.errors",
+    "CallFailed": "trunkline.errors",
+    "CallRejected": "trunkline.errors",
+    "CircuitOpen": "trunkline.errors",
+    "ConfigError": "trunkline.errors",
+    "ConnectionLost": "trunkline.errors",
+    "DeadlineExceeded": "trunkline.errors",
+    "Delivery": "trunkline.call",
+    "DependencyHealth": "trunkline.health.report",
+    "EnhancedMCPClient": "trunkline.mcp_client",
+    "HealthMonitor": "trunkline.health.monitor",
+    "HealthPolicy": "trunkline.policy",
+    "HealthReport": "trunkline.health.report",
+    "HttpEndpoint": "trunkline.endpoint",
+    "InProcessEndpoint": "trunkline.endpoint",
+    "Infrastructure": "trunkline.infrastructure",
+    "InvalidArguments": "trunkline.errors",
+    "InvalidResult": "trunkline.errors",
+    "MetricsCollector": "trunkline.monitoring.metrics",
+    "MetricsMiddleware": "trunkline.monitoring.asgi",
+    "PoolPolicy": "trunkline.policy",
+    "Provenance": "trunkline.call",
+    "RetryPolicy": "trunkline.policy",
+    "ServerError": "trunkline.errors",
+    "ServerPolicy": "trunkline.policy",
+    "ServerSettings": "trunkline.endpoint",
+    "ServerUnavailable": "trunkline.errors",
+    "StdioEndpoint": "trunkline.endpoint",
+    "ToolNotFound": "trunkline.errors",
+    "ToolPolicy": "trunkline.policy",
+    "ToolRegistry": "trunkline.registry.tool_registry",
+    "ToolResult": "trunkline.call",
+    "TrunklineError": "trunkline.errors",
+    "configure_logging": "trunkline.monitoring.logging",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from its module (PEP 562)."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    """The public names."""
+    return sorted(__all__)

@@ -22,7 +22,7 @@ __all__ = [
     "ConfigReloaded",
     "ConnectFailed",
     "ConnectStarted",
-    "ConnectionLostEvent",
+    "ConnectionEnded",
     "ConnectionOpened",
     "Emit",
     "Event",
@@ -135,7 +135,7 @@ class ConnectionOpened(Event):
 
 
 @dataclass(frozen=True, slots=True)
-class ConnectionLostEvent(Event):
+class ConnectionEnded(Event):
     """An open connection ended, by its own fault or because it was closed."""
 
     server: str
@@ -145,6 +145,8 @@ class ConnectionLostEvent(Event):
     """Attempts that were waiting for an answer on it."""
     ready: int
     """Connections to this server that still take calls."""
+    deliberate: bool = False
+    """Whether it was closed or replaced by us, not lost."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,7 +89,12 @@ class Infrastructure:
 
     async def __aenter__(self) -> Self:
         await self.mcp_client.__aenter__()
-        await self._owner.start()
+        try:
+            await self._owner.start()
+        except BaseException:
+            # Cancelled half-way in: nobody will leave what nobody has entered.
+            await self.aclose()
+            raise
         return self
 
     async def __aexit__(

@@ -31,7 +31,7 @@ from trunkline import (
 from trunkline.endpoint import Endpoint
 from trunkline.events import (
     ConnectFailed,
-    ConnectionLostEvent,
+    ConnectionEnded,
     ConnectionOpened,
     RetryScheduled,
     ToolDrifted,
@@ -105,7 +105,7 @@ async def test_the_last_good_listing_stays_while_the_server_is_down_and_says_sin
         # Nothing tells of an idle HTTP server's death but the next request.
         with pytest.raises(CallError):
             await client.call_tool("s_echo", {"text": "anybody there"}, timeout=0.5)
-        lost = await record.until(ConnectionLostEvent)
+        lost = await record.until(ConnectionEnded)
         away = registry.availability("s_echo")
         listed = [tool.name for tool in (await client.list_tools()).tools]
         await record.until(ConnectFailed)

@@ -21,7 +21,7 @@ from trunkline import (
     ServerSettings,
 )
 from trunkline.endpoint import Endpoint
-from trunkline.events import ConnectionLostEvent, ConnectionOpened
+from trunkline.events import ConnectionEnded, ConnectionOpened
 from trunkline.policy import Era
 
 pytestmark = [
@@ -147,7 +147,7 @@ async def test_a_bad_answer_harms_no_other_call_on_its_connection(transport: Tra
             await now.run()
             assert text_of(await client.call_tool("s_echo", {"text": "afterwards"})) == "afterwards", now.fault
         pool = client.fleet.stacks["s"].pool.statistics()
-        assert record.of(ConnectionLostEvent) == []
+        assert record.of(ConnectionEnded) == []
 
     assert {str(now.fault): now.guilty for now in rounds} == {str(fault): fault.outcome for fault in faults}
     assert {str(now.fault): len(now.said) for now in rounds} == {str(fault): 2 * CALLERS for fault in faults}

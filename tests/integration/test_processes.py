@@ -40,7 +40,7 @@ from trunkline.events import (
     AttemptFinished,
     ConfigRejected,
     ConfigReloaded,
-    ConnectionLostEvent,
+    ConnectionEnded,
     ConnectionOpened,
     ConnectStarted,
 )
@@ -161,7 +161,7 @@ async def test_an_idle_servers_death_is_noticed_when_it_dies_and_not_at_the_next
     async with EnhancedMCPClient([at(journal=journal)], observers=[record]) as client:
         (first,) = children_of(journal)
         os.kill(first, signal.SIGKILL)
-        await record.until(ConnectionLostEvent)
+        await record.until(ConnectionEnded)
         await record.until(ConnectionOpened, count=2)
         (second,) = children_of(journal)
         attempts = record.of(AttemptFinished)
@@ -232,7 +232,7 @@ async def test_a_server_that_stays_silent_is_started_again(tmp_path: Path) -> No
     async with EnhancedMCPClient([at(replace(POLICY, health=watched), journal=journal)], observers=[record]) as client:
         (first,) = children_of(journal)
         os.kill(first, signal.SIGSTOP)
-        await record.until(ConnectionLostEvent, reason="no sign of life for too long")
+        await record.until(ConnectionEnded, reason="no sign of life for too long")
         await record.until(ConnectionOpened, count=2)
         said = text_of(await client.call_tool("s_echo", {"text": "hello"}))
         await eventually(lambda: not is_running(first))

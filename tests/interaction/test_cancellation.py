@@ -40,7 +40,7 @@ ONE_TRY = RetryPolicy(attempts=1)
 TRIPPING = BreakerPolicy(consecutive=1, open_for=2.0, successes=3)
 
 
-async def hear(_progress: float, _total: float | None, _message: str | None) -> None:
+async def hear(progress: float, total: float | None, message: str | None) -> None:
     """Wait a moment, as a callback may."""
     await anyio.sleep(0.01)
 
@@ -94,7 +94,7 @@ async def bulkhead_is_full(here: World) -> None:
 async def circuit_is_half_open(here: World) -> None:
     here.server.steps.append(hang)
     await error_of(here.client.call_tool("s_read"), AttemptTimeout)
-    assert here.stack.circuit.state == "open"
+    assert here.circuit_state() == "open"
     await anyio.sleep(2.0)
     here.server.steps.append(slow(0.2))
 

@@ -39,7 +39,7 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-async def hear(_progress: float, _total: float | None, _message: str | None) -> None:
+async def hear(progress: float, total: float | None, message: str | None) -> None:
     """Wait, as a callback may."""
     await anyio.lowlevel.checkpoint()
 

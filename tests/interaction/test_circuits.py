@@ -30,7 +30,7 @@ async def open_circuit(here: World, times: int = 3) -> None:
     here.server.steps.extend([hang] * times)
     for _ in range(times):
         await error_of(here.client.call_tool("s_read"), AttemptTimeout)
-    assert here.stack.circuit.state == "open"
+    assert here.circuit_state() == "open"
 
 
 def moves(here: World) -> list[tuple[str, str]]:
@@ -58,9 +58,9 @@ async def test_it_lets_a_probe_through_after_its_open_time_and_closes_after_two_
         refused = await error_of(here.client.call_tool("s_read"), CircuitOpen)
         await anyio.sleep(refused.retry_after or 0.0)
         await here.client.call_tool("s_read")
-        assert here.stack.circuit.state == "half_open"
+        assert here.circuit_state() == "half_open"
         await here.client.call_tool("s_read")
-        assert here.stack.circuit.state == "closed"
+        assert here.circuit_state() == "closed"
         assert moves(here) == [("closed", "open"), ("open", "half_open"), ("half_open", "closed")]
 
 
@@ -71,7 +71,7 @@ async def test_a_failed_probe_opens_it_for_longer(era: Era) -> None:
         await anyio.sleep(4.0)
         server.steps.append(hang)
         await error_of(here.client.call_tool("s_read"), AttemptTimeout)
-        assert here.stack.circuit.state == "open"
+        assert here.circuit_state() == "open"
         refused = await error_of(here.client.call_tool("s_read"), CircuitOpen)
         assert refused.retry_after is not None
         assert 4.0 <= refused.retry_after <= 8.0
@@ -111,7 +111,7 @@ async def test_where_nobody_probes_any_call_finds_out_whether_the_server_is_back
         await anyio.sleep(4.0)
         for _ in range(2):
             await here.client.call_tool("s_write")
-        assert here.stack.circuit.state == "closed"
+        assert here.circuit_state() == "closed"
 
 
 async def test_a_hanging_server_opens_its_circuit_under_callers_with_short_deadlines(era: Era) -> None:
@@ -130,7 +130,7 @@ async def test_callers_that_cancel_prove_nothing(era: Era) -> None:
         for _ in range(10):
             with anyio.move_on_after(0.5):
                 await here.client.call_tool("s_read")
-        assert here.stack.circuit.state == "closed"
+        assert here.circuit_state() == "closed"
         assert len(server.executed) == 10
 
 
@@ -142,10 +142,10 @@ async def test_a_cancelled_probe_frees_its_slot_and_proves_nothing(era: Era) -> 
         server.steps.append(hang)
         with anyio.move_on_after(0.2):
             await here.client.call_tool("s_read")
-        assert here.stack.circuit.state == "half_open"
+        assert here.circuit_state() == "half_open"
         result = await here.client.call_tool("s_read")
         assert not result.is_error
-        assert here.stack.circuit.state == "half_open"
+        assert here.circuit_state() == "half_open"
 
 
 async def test_a_late_outcome_of_the_closed_state_says_nothing_to_the_open_one(era: Era) -> None:
@@ -216,9 +216,9 @@ async def test_a_background_probe_closes_it_without_any_call(era: Era) -> None:
         async with anyio.create_task_group() as tasks:
             for _ in range(3):
                 tasks.start_soon(error_of, here.client.call_tool("s_read"), AttemptTimeout)
-        assert here.stack.circuit.state == "open"
+        assert here.circuit_state() == "open"
         await anyio.sleep(4.0)
-        assert here.stack.circuit.state == "closed"
+        assert here.circuit_state() == "closed"
         assert len(server.executed) == 3
         await here.client.call_tool("s_write")
 
@@ -235,7 +235,7 @@ async def test_a_minute_of_outage_costs_few_attempts_and_ends_by_itself(era: Era
         await anyio.sleep(60.0)
         for _ in range(2):
             await here.client.call_tool("s_read")
-        assert here.stack.circuit.state == "closed"
+        assert here.circuit_state() == "closed"
 
 
 async def error_of_any(here: World) -> None:

@@ -34,7 +34,7 @@ from trunkline.policy import Era
 pytestmark = [pytest.mark.anyio, pytest.mark.requirement("SEED-RES-1", "SEED-CLIENT-3")]
 
 
-async def hear(_progress: float, _total: float | None, _message: str | None) -> None:
+async def hear(progress: float, total: float | None, message: str | None) -> None:
     """Take note of nothing."""
 
 
@@ -130,7 +130,7 @@ async def test_progress_extends_the_attempt(era: Era) -> None:
     async with world(server, era, attempt_timeout=4.0, retry=ONCE) as here:
         heard: list[tuple[float, float | None]] = []
 
-        async def note(progress: float, total: float | None, _message: str | None) -> None:
+        async def note(progress: float, total: float | None, message: str | None) -> None:
             heard.append((progress, total))
 
         elapsed = Elapsed()

@@ -225,7 +225,7 @@ async def test_an_observer_that_raises_changes_no_call_and_is_counted_and_announ
 
         def careless(event: Event) -> None:
             if isinstance(event, CallStarted | CallFinished | ObserverFailed):
-                raise LookupError
+                raise LookupError("careless")
 
         here.client.bus.subscribe(careless)
         late: list[Event] = []

@@ -8,7 +8,7 @@ import trio
 
 from tests.interaction.worlds import Elapsed, ScriptedServer, error_of, slow, world
 from trunkline import HealthPolicy, PoolPolicy, ServerUnavailable, ToolNotFound
-from trunkline.events import ConnectFailed, ConnectionLostEvent, ConnectionOpened
+from trunkline.events import ConnectFailed, ConnectionEnded, ConnectionOpened
 from trunkline.policy import Era
 
 pytestmark = [pytest.mark.anyio, pytest.mark.requirement("SEED-CLIENT-2", "SEED-RES-3")]
@@ -110,7 +110,7 @@ async def test_a_connection_that_gives_no_sign_of_life_is_replaced() -> None:
         await anyio.sleep(10.0)
         server.is_silent = False
         await anyio.sleep(10.0)
-        assert "no sign of life" in here.told(ConnectionLostEvent)[0].reason
+        assert "no sign of life" in here.told(ConnectionEnded)[0].reason
         assert here.client.health().state == "healthy"
 
 

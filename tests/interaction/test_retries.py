@@ -115,7 +115,7 @@ async def test_a_connection_lost_under_many_calls_is_paid_for_once() -> None:
                 tasks.start_soon(here.client.call_tool, "s_read")
         assert len(here.told(RetryScheduled)) == 8
         assert {event.outcome for event in here.told(AttemptFinished)} == {"ConnectionLost", "ok"}
-        assert here.stack.circuit.state == "closed"
+        assert here.circuit_state() == "closed"
         assert here.stack.budget.balance >= 90.0
 
 

@@ -177,6 +177,10 @@ class World:
         """The server's own stack."""
         return self.client.fleet.stacks["s"]
 
+    def circuit_state(self) -> str:
+        """Of the server's circuit, now."""
+        return self.stack.circuit.state
+
     def told(self, kind: type[EventT]) -> list[EventT]:
         """The events of one kind, in order."""
         return [event for event in self.events if isinstance(event, kind)]

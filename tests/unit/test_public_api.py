@@ -55,7 +55,7 @@ def test_the_names_of_the_contract_are_offered() -> None:
 @pytest.mark.parametrize(("name", "member"), MEMBERS, ids=trunkline.__all__)
 def test_everything_offered_is_described(name: str, member: object) -> None:
     assert callable(member)
-    inherited = [base.__doc__ for base in member.__mro__[1:]] if inspect.isclass(member) else []
+    inherited: list[str | None] = [base.__doc__ for base in member.__mro__[1:]] if inspect.isclass(member) else []
     assert len((member.__doc__ or "").split()) >= 3, name
     assert member.__doc__ not in inherited, name
 

@@ -21,7 +21,7 @@ from trunkline.events import (
     ConfigRejected,
     ConfigReloaded,
     ConnectFailed,
-    ConnectionLostEvent,
+    ConnectionEnded,
     ConnectionOpened,
     ConnectStarted,
     Emit,
@@ -79,7 +79,7 @@ class HealthMonitor:
             ConnectStarted: self._note_connecting,
             ConnectionOpened: self._note_opened,
             ConnectFailed: self._note_away,
-            ConnectionLostEvent: self._note_away,
+            ConnectionEnded: self._note_away,
             CircuitChanged: self._note_circuit,
             ServerProbed: self._note_probe,
             ConfigRejected: self._note_refused_file,
@@ -183,8 +183,9 @@ class HealthMonitor:
         # Handshake and listing: two requests were answered.
         self._note_good(event.server, signs=2)
 
-    def _note_away(self, event: ConnectFailed | ConnectionLostEvent) -> None:
-        if not event.ready:
+    def _note_away(self, event: ConnectFailed | ConnectionEnded) -> None:
+        closed = isinstance(event, ConnectionEnded) and event.deliberate
+        if not event.ready and not closed:
             self._note_bad(event.server, event.reason)
 
     def _note_circuit(self, event: CircuitChanged) -> None:

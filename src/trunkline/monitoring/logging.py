@@ -22,7 +22,7 @@ from trunkline.events import (
     ConfigRejected,
     ConfigReloaded,
     ConnectFailed,
-    ConnectionLostEvent,
+    ConnectionEnded,
     ConnectionOpened,
     ConnectStarted,
     Event,
@@ -62,7 +62,7 @@ _RECORDS: Final[Mapping[type[Event], tuple[str, str, _Level]]] = {
     ),
     ConnectStarted: ("connection", "connect_started", _DEBUG),
     ConnectionOpened: ("connection", "connection_opened", _INFO),
-    ConnectionLostEvent: ("connection", "connection_lost", _INFO),
+    ConnectionEnded: ("connection", "connection_ended", _INFO),
     # The first says that something broke; the rest only that it still is.
     ConnectFailed: (
         "connection",

@@ -51,6 +51,8 @@ class Connection:
         self.reason = ""
         """Why it is not ready, in words fit to show."""
         self.hopeless = False
+        self.was_retired = False
+        """Whether it ended because we wanted it to."""
         self.ready_at: float | None = None
         """When it became ready, seconds on the loop's clock; None when it never was."""
         self.in_flight = 0
@@ -178,7 +180,7 @@ class Connection:
     def retire(self, reason: str) -> None:
         """Take no more calls, finish those under way, close. From any task, any number of times."""
         if self.state in ("opening", "ready"):
-            self.reason = self.reason or reason
+            self.reason, self.was_retired = self.reason or reason, True
             if self.state == "opening":
                 self._bound.cancel()
             self._move("draining")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import anyio
 from anyio.abc import TaskGroup
 
-from trunkline.events import ConnectFailed, ConnectionLostEvent, ConnectionOpened, ConnectStarted, Emit
+from trunkline.events import ConnectFailed, ConnectionEnded, ConnectionOpened, ConnectStarted, Emit
 from trunkline.pool.connection import Connection
 from trunkline.pool.ledger import Ledger
 from trunkline.pool.outage import Outage
@@ -93,8 +93,17 @@ class Keeper:
         now, ready = anyio.current_time(), self._ledger.ready
         if not ready:
             self._outage.lost(connection.reason, now)
-        in_flight = connection.in_flight
-        self._emit(ConnectionLostEvent(now, self._server, self._replica, connection.reason, in_flight, ready))
+        self._emit(
+            ConnectionEnded(
+                at=now,
+                server=self._server,
+                replica=self._replica,
+                reason=connection.reason,
+                in_flight=connection.in_flight,
+                ready=ready,
+                deliberate=connection.was_retired,
+            )
+        )
 
     async def _pause_after(self, connection: Connection) -> None:
         now, ready = anyio.current_time(), self._ledger.ready

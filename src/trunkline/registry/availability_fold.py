@@ -5,7 +5,7 @@ from __future__ import annotations
 from trunkline.events import (
     CircuitChanged,
     ConnectFailed,
-    ConnectionLostEvent,
+    ConnectionEnded,
     ConnectionOpened,
     Event,
 )
@@ -25,7 +25,7 @@ class AvailabilityFold:
         match event:
             case ConnectionOpened():
                 self._registry.mark(event.server, "available", "connected", event.at)
-            case ConnectionLostEvent(ready=0) | ConnectFailed(ready=0):
+            case ConnectionEnded(ready=0) | ConnectFailed(ready=0):
                 self._registry.mark(event.server, "unavailable", event.reason, event.at)
             case CircuitChanged(new="open"):
                 self._registry.mark(event.server, "unavailable", f"circuit open: {event.reason}", event.at)

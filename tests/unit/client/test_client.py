@@ -14,7 +14,7 @@ from tests.interaction.worlds import ScriptedServer, error_of
 from trunkline import EnhancedMCPClient, InProcessEndpoint, ServerPolicy, ServerSettings, ToolNotFound, ToolPolicy
 from trunkline.bus import EventBus
 from trunkline.errors import InvalidArguments
-from trunkline.events import CircuitChanged, ConnectFailed, ConnectionLostEvent, ConnectionOpened, Event
+from trunkline.events import CircuitChanged, ConnectFailed, ConnectionEnded, ConnectionOpened, Event
 from trunkline.registry.availability_fold import AvailabilityFold
 from trunkline.registry.tool_registry import ToolRegistry
 
@@ -147,8 +147,8 @@ OPENED = ConnectionOpened(1.0, "s", None, "2026-07-28", 0.1)
     ("event", "state", "reason"),
     [
         (OPENED, "available", "connected"),
-        (ConnectionLostEvent(2.0, "s", None, "the process ended", 1, 0), "unavailable", "the process ended"),
-        (ConnectionLostEvent(2.0, "s", None, "one of two", 1, 1), "available", "connected"),
+        (ConnectionEnded(2.0, "s", None, "the process ended", 1, 0), "unavailable", "the process ended"),
+        (ConnectionEnded(2.0, "s", None, "one of two", 1, 1), "available", "connected"),
         (ConnectFailed(2.0, "s", None, "nothing listens", 1, 0.1, 0), "unavailable", "nothing listens"),
         (ConnectFailed(2.0, "s", None, "one of two", 1, 0.1, 1), "available", "connected"),
         (CircuitChanged(2.0, "s", None, "closed", "open", "5 in a row"), "unavailable", "circuit open: 5 in a row"),

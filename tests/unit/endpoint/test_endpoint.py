@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from trunkline.endpoint import HttpEndpoint, InProcessEndpoint, ServerSettings, StdioEndpoint, settings_of
+from trunkline.endpoint import Endpoint, HttpEndpoint, InProcessEndpoint, ServerSettings, StdioEndpoint, settings_of
 
 SECRET = "hunter2-do-not-show"
 
@@ -64,7 +64,8 @@ def test_a_mistake_in_an_address_does_not_show_its_secrets() -> None:
 def test_servers_may_be_given_as_users_write_them() -> None:
     endpoint = StdioEndpoint("server")
     whole = ServerSettings("kept", endpoint)
-    assert settings_of({"a": endpoint, "b": "http://127.0.0.1/mcp", "c": whole}) == [
+    written: dict[str, Endpoint | ServerSettings | str] = {"a": endpoint, "b": "http://127.0.0.1/mcp", "c": whole}
+    assert settings_of(written) == [
         ServerSettings("a", endpoint),
         ServerSettings("b", HttpEndpoint("http://127.0.0.1/mcp")),
         whole,

@@ -54,8 +54,8 @@ def test_everything_the_module_offers_stands_in_the_tree() -> None:
     assert set(errors.__all__) == {kind.__name__ for kind in tree(TrunklineError)}
 
 
-REJECTED = [kind for kind in tree(CallRejected)]
-FAILED = [kind for kind in tree(CallFailed)]
+REJECTED = tree(CallRejected)
+FAILED = tree(CallFailed)
 
 
 @pytest.mark.requirement("SEED-CLIENT-3")
@@ -86,7 +86,7 @@ def test_a_passed_deadline_says_whether_it_may_have_run(may_have_run: bool) -> N
     assert error.tool == "s_read"
 
 
-@pytest.mark.parametrize("kind", [kind for kind in tree(CallError)], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", tree(CallError), ids=lambda kind: kind.__name__)
 def test_a_code_is_the_classs_own_name(kind: Any) -> None:
     error = kind("no", may_have_run=True) if kind is DeadlineExceeded else kind("no")
     assert error.code == kind.__name__

@@ -18,7 +18,7 @@ from trunkline.events import (
     ConfigRejected,
     ConfigReloaded,
     ConnectFailed,
-    ConnectionLostEvent,
+    ConnectionEnded,
     ConnectionOpened,
     ConnectStarted,
     Event,
@@ -35,7 +35,7 @@ POLICY = HealthPolicy(interval=10.0, timeout=2.0, restart_after=3)
 
 OPENED = ConnectionOpened(0.0, "s", None, "2026-07-28", 0.1)
 AWAY = ConnectFailed(0.0, "s", None, "nothing listens", 1, 0.1, 0)
-LOST = ConnectionLostEvent(0.0, "s", None, "the process ended", 3, 0)
+LOST = ConnectionEnded(0.0, "s", None, "the process ended", 3, 0)
 
 
 def attempt(outcome: str, delivery: Delivery) -> AttemptFinished:
@@ -119,7 +119,7 @@ def test_a_server_that_is_being_connected_to_says_so() -> None:
         (AWAY, "degraded"),
         (LOST, "degraded"),
         (ConnectFailed(0.0, "s", None, "one of two", 1, 0.1, 1), "healthy"),
-        (ConnectionLostEvent(0.0, "s", None, "one of two", 0, 1), "healthy"),
+        (ConnectionEnded(0.0, "s", None, "one of two", 0, 1), "healthy"),
         (attempt("ok", Delivery.ANSWERED), "healthy"),
         (attempt("ServerError", Delivery.ANSWERED), "healthy"),
         (attempt("cancelled", Delivery.UNKNOWN), "healthy"),
@@ -251,7 +251,7 @@ async def test_reading_health_takes_no_time_while_every_probe_hangs() -> None:
 
 
 @pytest.mark.requirement("INV-3")
-@pytest.mark.parametrize("read", [HealthMonitor.report, HealthMonitor.server, HealthReport.is_ready.fget])
+@pytest.mark.parametrize("read", [HealthMonitor.report, HealthMonitor.server, vars(HealthReport)["is_ready"].fget])
 def test_reading_health_is_a_plain_function(read: object) -> None:
     assert not inspect.iscoroutinefunction(read)
     assert not inspect.isasyncgenfunction(read)

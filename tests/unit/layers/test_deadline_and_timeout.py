@@ -85,7 +85,7 @@ async def test_where_the_deadline_comes_first_it_is_the_deadlines_to_end_the_att
 async def test_progress_extends_an_attempt_and_gives_the_callers_callback_back() -> None:
     heard: list[float] = []
 
-    async def told(progress: float, _total: float | None, _message: str | None) -> None:
+    async def told(progress: float, total: float | None, message: str | None) -> None:
         heard.append(progress)
 
     async def service(call: Call) -> object:
@@ -102,7 +102,7 @@ async def test_progress_extends_an_attempt_and_gives_the_callers_callback_back()
 
 
 async def test_late_progress_of_an_earlier_attempt_does_not_shorten_anything() -> None:
-    async def told(_progress: float, _total: float | None, _message: str | None) -> None: ...
+    async def told(progress: float, total: float | None, message: str | None) -> None: ...
 
     call = a_call(progress=told, attempt_timeout=2.0, deadline=anyio.current_time() + 3.0)
 

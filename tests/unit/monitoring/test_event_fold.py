@@ -12,7 +12,7 @@ from trunkline.events import (
     ConfigRejected,
     ConfigReloaded,
     ConnectFailed,
-    ConnectionLostEvent,
+    ConnectionEnded,
     ConnectionOpened,
     Event,
     LoopLagged,
@@ -117,7 +117,7 @@ def test_attempts_are_counted_by_server(metrics: MetricsCollector) -> None:
         ),
         (CircuitChanged(0.0, "stt", "b", "closed", "open", "ratio"), "transitions", ("stt", "b", "closed", "open")),
         (ConnectionOpened(0.0, "stt", None, "2026-07-28", 0.1), "opened", ("stt", "")),
-        (ConnectionLostEvent(0.0, "stt", "b", "eof", in_flight=3, ready=0), "lost", ("stt", "b")),
+        (ConnectionEnded(0.0, "stt", "b", "eof", in_flight=3, ready=0), "lost", ("stt", "b")),
         (ConnectFailed(0.0, "stt", None, "refused", failures=1, delay=0.1, ready=0), "connect_failures", ("stt", "")),
         (ToolsChanged(0.0, "stt", ("a",), (), 3), "tool_changes", ("stt",)),
         (ToolDrifted(0.0, "stt", "a", "1", "2"), "tool_drifts", ("stt",)),
@@ -152,7 +152,7 @@ def test_the_last_known_states_are_kept(metrics: MetricsCollector) -> None:
 def test_the_dashboard_counts_the_connections_of_each_server(metrics: MetricsCollector) -> None:
     for replica in ("a", "b"):
         metrics.observe(ConnectionOpened(0.0, "stt", replica, "2026-07-28", 0.1))
-    metrics.observe(ConnectionLostEvent(0.0, "stt", "b", "eof", in_flight=0, ready=1))
+    metrics.observe(ConnectionEnded(0.0, "stt", "b", "eof", in_flight=0, ready=1))
     assert metrics.dashboard()["connections"] == {"stt": 1}
 
 

@@ -11,7 +11,7 @@ from trunkline.events import (
     CallFinished,
     CallStarted,
     CircuitChanged,
-    ConnectionLostEvent,
+    ConnectionEnded,
     ConnectionOpened,
     ServerProbed,
     ToolsChanged,
@@ -211,7 +211,7 @@ def test_states_and_counts_of_the_infrastructure_show(metrics: MetricsCollector)
     metrics.observe(CircuitChanged(0.0, "stt", "b", "closed", "open", "ratio"))
     metrics.observe(ConnectionOpened(0.0, "stt", None, "2026-07-28", 0.1))
     metrics.observe(ConnectionOpened(0.0, "stt", None, "2026-07-28", 0.1))
-    metrics.observe(ConnectionLostEvent(0.0, "stt", None, "eof", in_flight=0, ready=1))
+    metrics.observe(ConnectionEnded(0.0, "stt", None, "eof", in_flight=0, ready=1))
     metrics.observe(ServerProbed(0.0, "stt", None, healthy=True, duration=0.01, reason=""))
     metrics.observe(ToolsChanged(0.0, "stt", ("a",), (), 7))
     families = parse(PrometheusExporter(metrics).render())

@@ -13,7 +13,7 @@ import pytest
 from tests.servers.embedded import Embedded
 from tests.servers.watching import Record
 from trunkline import PoolPolicy, ServerPolicy
-from trunkline.events import ConnectFailed, ConnectionLostEvent, ConnectionOpened, ConnectStarted
+from trunkline.events import ConnectFailed, ConnectionEnded, ConnectionOpened, ConnectStarted
 from trunkline.pool.connection import Connection
 from trunkline.pool.keeper import Keeper
 from trunkline.pool.ledger import Ledger
@@ -112,7 +112,7 @@ async def test_a_connection_that_ends_after_a_while_is_followed_by_another_at_on
 
     assert place.starts[1] == pytest.approx(2.0, abs=0.01)
     assert place.record.of(ConnectFailed) == []
-    assert place.record.of(ConnectionLostEvent)[0].reason == "replaced"
+    assert place.record.of(ConnectionEnded)[0].reason == "replaced"
 
 
 async def test_a_connection_that_ends_at_once_counts_as_a_failed_connect_and_is_paused_after() -> None:

@@ -14,7 +14,7 @@ from mcp_types import TextContent
 from tests.servers.embedded import FOREVER, Embedded, a_call
 from tests.servers.watching import Record
 from trunkline import PoolPolicy, ServerPolicy, ServerUnavailable, ToolResult
-from trunkline.events import AttemptFinished, ConnectFailed, ConnectionLostEvent, ConnectionOpened, ConnectStarted
+from trunkline.events import AttemptFinished, ConnectFailed, ConnectionEnded, ConnectionOpened, ConnectStarted
 from trunkline.pool.pool import Pool
 
 pytestmark = [pytest.mark.anyio, pytest.mark.requirement("SEED-RES-1")]
@@ -159,7 +159,7 @@ async def test_replacing_connections_drops_no_call() -> None:
         assert results == ["waited 0.5 s", "waited 2 s"]
         assert server.open_now == 1
 
-    (lost,) = record.of(ConnectionLostEvent)[:1]
+    (lost,) = record.of(ConnectionEnded)[:1]
     assert (lost.reason, lost.in_flight, lost.ready) == ("no sign of life for too long", 1, 0)
     assert len(record.of(ConnectionOpened)) == 2
 
