@@ -69,7 +69,8 @@ test: .venv/.stamp-dev servers ## every test, with branch coverage
 	@$(BIN)/pytest --cov --cov-report=term $(ARGS)
 
 resilience: .venv/.stamp-dev servers ## the promises about servers that are killed, paused and cut off
-	@$(BIN)/pytest -m resilience tests/resilience $(ARGS)
+	@mkdir -p build && STORM_SECONDS=$${STORM_SECONDS:-20} RESILIENCE_JSON=build/resilience.json \
+		$(BIN)/pytest -m resilience --no-cov tests/resilience $(ARGS)
 
 bench: .venv/.stamp-dev ## what things cost, as medians with their spread
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script" $(ARGS) || exit; done

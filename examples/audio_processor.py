@@ -5,6 +5,7 @@
 Without a file it dials a number into one first. The speech-to-text server is a real process, examples/stt_server.py;
 kill it while this runs and the next call still succeeds.
 """
+
 from __future__ import annotations
 
 import asyncio

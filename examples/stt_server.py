@@ -3,6 +3,7 @@
 Real signal processing with the standard library alone, so that the example needs no model: each digit is a pair of
 tones (ITU-T Q.23), found with Goertzel's algorithm (1958) in 50 ms windows.
 """
+
 from __future__ import annotations
 
 import math

@@ -148,18 +148,20 @@ async def test_a_cancelled_probe_frees_its_slot_and_proves_nothing(era: Era) -> 
         assert here.circuit_state() == "half_open"
 
 
-async def test_a_late_outcome_of_the_closed_state_says_nothing_to_the_open_one(era: Era) -> None:
-    server = ScriptedServer(slow(5.0))
-    async with world(server, era, attempt_timeout=60.0, retry=ONCE, breaker=THREE) as here:
+async def test_late_failures_from_before_it_opened_say_nothing_once_it_has_closed_again(era: Era) -> None:
+    server = ScriptedServer(hang, hang, hang)
+    async with world(server, era, attempt_timeout=1.0, retry=ONCE, breaker=THREE) as here:
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(here.client.call_tool, "s_read")
-            await anyio.sleep(0.1)
-            server.steps.extend([hang] * 3)
             for _ in range(3):
-                await error_of(here.client.call_tool("s_read", None, 1.0), AttemptTimeout)
-            await anyio.sleep(2.0)
-            before = moves(here)
-        assert moves(here) == before == [("closed", "open")]
+                tasks.start_soon(error_of, here.client.call_tool("s_read", None, 20.0), AttemptTimeout)
+            await anyio.sleep(0.1)
+            await open_circuit(here)
+            await anyio.sleep(4.0)
+            for _ in range(2):
+                await here.client.call_tool("s_read")
+            assert here.circuit_state() == "closed"
+        assert here.circuit_state() == "closed"
+        assert moves(here) == [("closed", "open"), ("open", "half_open"), ("half_open", "closed")]
 
 
 async def test_results_that_are_errors_do_not_trip_it(era: Era) -> None:

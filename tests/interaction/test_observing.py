@@ -224,8 +224,8 @@ async def test_an_observer_that_raises_changes_no_call_and_is_counted_and_announ
     async with world(ScriptedServer(), era) as here:
 
         def careless(event: Event) -> None:
-            if isinstance(event, CallStarted | CallFinished | ObserverFailed):
-                raise LookupError("careless")
+            if type(event) in (CallStarted, CallFinished, ObserverFailed):
+                raise LookupError
 
         here.client.bus.subscribe(careless)
         late: list[Event] = []

@@ -93,5 +93,3 @@ async def kill_children_every(seconds: float, marker: str, *, until: Callable[[]
                 os.kill(pid, signal.SIGKILL)
                 killed += 1
     return killed
-
-

@@ -15,6 +15,7 @@ from pathlib import Path
 import anyio
 import pytest
 
+from tests.resilience.conftest import Report
 from tests.resilience.storms import Ledger, kill_children_every, storm
 from tests.servers.processes import HttpServer, http_server, stdio_command
 from trunkline import EnhancedMCPClient, HttpEndpoint, ServerPolicy, ServerSettings, StdioEndpoint
@@ -35,6 +36,11 @@ def check_ledgers(ledger: Ledger, executed: Counter[str]) -> None:
     lied_rejected = sorted(op for op in ledger.rejected if executed[op])
     assert not lied_ok, f"said ok and not run: {lied_ok}"
     assert not lied_rejected, f"said rejected and run: {lied_rejected}"
+
+
+def told(ledger: Ledger) -> str:
+    """What callers were told, in numbers."""
+    return f"{ledger.calls} calls, {len(ledger.uncertain)} told that they may have run"
 
 
 def check_nothing_ran_twice(journal_file: Path) -> None:
@@ -63,9 +69,12 @@ async def stdio_storm(era: str, journal_file: Path, tool: str) -> AsyncIterator[
 
 @pytest.mark.requirement("R1")
 @pytest.mark.parametrize("era", ERAS)
-async def test_repeatable_calls_succeed_while_their_server_is_killed_every_second(era: str, tmp_path: Path) -> None:
+async def test_repeatable_calls_succeed_while_their_server_is_killed_every_second(
+    era: str, tmp_path: Path, report: Report
+) -> None:
     async with stdio_storm(era, tmp_path / "journal", "s_lookup") as (ledger, killed):
-        print(f"R1 stdio {era}: {ledger.calls} calls, {killed} kills, {ledger.success_ratio:.4%} ok, {ledger.errors}")
+        figures = f"{ledger.calls} calls, {killed} kills, {ledger.success_ratio:.3%} succeeded"
+        report("R1", f"stdio {era}", figures)
         assert killed >= SECONDS / 2, "the server was not killed often enough to prove anything"
         assert ledger.calls > 100
         assert ledger.success_ratio >= 0.999
@@ -74,11 +83,13 @@ async def test_repeatable_calls_succeed_while_their_server_is_killed_every_secon
 
 @pytest.mark.requirement("R2")
 @pytest.mark.parametrize("era", ERAS)
-async def test_calls_that_must_not_run_twice_never_do_while_their_server_is_killed(era: str, tmp_path: Path) -> None:
+async def test_calls_that_must_not_run_twice_never_do_while_their_server_is_killed(
+    era: str, tmp_path: Path, report: Report
+) -> None:
     async with stdio_storm(era, tmp_path / "journal", "s_append") as (ledger, killed):
-        print(f"R2 stdio {era}: {ledger.calls} calls, {killed} kills, {len(ledger.uncertain)} uncertain")
         assert killed >= SECONDS / 2
         assert len(ledger.succeeded) > 50
+    report("R2", f"stdio {era}", f"{told(ledger)}, {killed} kills")
     check_nothing_ran_twice(tmp_path / "journal")
     check_ledgers(ledger, journal.executions(tmp_path / "journal"))
 
@@ -120,19 +131,23 @@ async def http_storm(era: str, journal_file: Path, tool: str) -> tuple[Ledger, R
     ledger, recovery = Ledger(), Recovery()
     async with http_server(era=era, journal=journal_file) as server:
         settings = ServerSettings("s", HttpEndpoint(server.url), TRUSTED)
-        async with EnhancedMCPClient([settings], observers=[recovery.observe]) as client:
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(partial(restart_now_and_then, server, recovery))
-                await storm(client, tool, ledger, callers=CALLERS, seconds=SECONDS + 1)
+        client = EnhancedMCPClient([settings], observers=[recovery.observe])
+        async with client, anyio.create_task_group() as tasks:
+            tasks.start_soon(partial(restart_now_and_then, server, recovery))
+            await storm(client, tool, ledger, callers=CALLERS, seconds=SECONDS + 1)
     return ledger, recovery
 
 
 @pytest.mark.requirement("R3")
 @pytest.mark.parametrize("era", ERAS)
-async def test_no_repeatable_call_fails_while_an_http_server_is_restarted(era: str, tmp_path: Path) -> None:
+async def test_no_repeatable_call_fails_while_an_http_server_is_restarted(
+    era: str, tmp_path: Path, report: Report
+) -> None:
     ledger, recovery = await http_storm(era, tmp_path / "journal", "s_lookup")
     gaps = sorted(recovery.gaps)
-    print(f"R3 http {era}: {ledger.calls} calls, resumed after {[round(gap, 3) for gap in gaps]} s, {ledger.errors}")
+    resumed = f"traffic resumed after {gaps[len(gaps) // 2]:.2f} s (median), {gaps[-1]:.2f} s (worst)"
+    failed = ledger.calls - len(ledger.succeeded)
+    report("R3", f"http {era}", f"{ledger.calls} calls, {len(gaps)} restarts, {failed} failed, {resumed}")
     assert len(gaps) >= 2
     assert ledger.success_ratio == 1.0
     # The median: the machine may be busy with something else while one of the servers starts.
@@ -142,9 +157,11 @@ async def test_no_repeatable_call_fails_while_an_http_server_is_restarted(era: s
 
 @pytest.mark.requirement("R2")
 @pytest.mark.parametrize("era", ERAS)
-async def test_calls_that_must_not_run_twice_never_do_while_an_http_server_restarts(era: str, tmp_path: Path) -> None:
+async def test_calls_that_must_not_run_twice_never_do_while_an_http_server_restarts(
+    era: str, tmp_path: Path, report: Report
+) -> None:
     ledger, recovery = await http_storm(era, tmp_path / "journal", "s_append")
-    print(f"R2 http {era}: {ledger.calls} calls, {recovery.connections} connections, {len(ledger.uncertain)} uncertain")
+    report("R2", f"http {era}", f"{told(ledger)}, {recovery.connections - 1} restarts")
     assert recovery.connections >= 3, "the server was not restarted often enough to prove anything"
     check_nothing_ran_twice(tmp_path / "journal")
     check_ledgers(ledger, journal.executions(tmp_path / "journal"))

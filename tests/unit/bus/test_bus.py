@@ -68,6 +68,19 @@ def test_observers_that_all_raise_at_everything_do_not_go_round_in_circles() -> 
     assert set(bus.failures) == {("careless", "KeyError"), (Broken.__qualname__, "RuntimeError")}
 
 
+def test_who_fails_at_an_announcement_is_counted_and_not_announced() -> None:
+    events: list[Event] = []
+
+    def nervous(event: Event) -> None:
+        if isinstance(event, ObserverFailed):
+            raise ValueError
+
+    bus = EventBus([careless, nervous, events.append])
+    bus.emit(LAGGED)
+    assert [event.observer for event in events if isinstance(event, ObserverFailed)] == ["careless"]
+    assert len(bus.failures) == 2
+
+
 @pytest.mark.parametrize("signal", [KeyboardInterrupt, SystemExit, GeneratorExit])
 def test_what_ends_a_program_is_not_swallowed(signal: type[BaseException]) -> None:
     def interrupted(_event: Event) -> None:

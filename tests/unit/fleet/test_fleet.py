@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from typing import Any
 
 import anyio
 import pytest
@@ -26,8 +27,8 @@ from trunkline.events import ConnectionOpened, Event
 pytestmark = [pytest.mark.anyio, pytest.mark.requirement("SEED-CLIENT-2", "SEED-MCP-1")]
 
 
-def settings(name: str, server: ScriptedServer | None = None, **policies: object) -> ServerSettings:
-    policy = replace(ServerPolicy(health=HealthPolicy(enabled=False)), **policies)  # type: ignore[arg-type]
+def settings(name: str, server: ScriptedServer | None = None, **policies: Any) -> ServerSettings:
+    policy = replace(ServerPolicy(health=HealthPolicy(enabled=False)), **policies)
     return ServerSettings(name, InProcessEndpoint(server or ScriptedServer()), policy)
 
 
@@ -84,7 +85,7 @@ async def test_a_changed_policy_keeps_the_connections() -> None:
 
 
 @pytest.mark.parametrize("changed", [{"pool": PoolPolicy(connections=2)}, {"refresh": 5.0}])
-async def test_a_change_below_the_stack_opens_new_connections_and_drops_no_call(changed: dict[str, object]) -> None:
+async def test_a_change_below_the_stack_opens_new_connections_and_drops_no_call(changed: dict[str, Any]) -> None:
     events: list[Event] = []
     server = ScriptedServer(slow(1.0))
     first = settings("a", server)
@@ -93,7 +94,7 @@ async def test_a_change_below_the_stack_opens_new_connections_and_drops_no_call(
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(client.call_tool, "a_write")
             await anyio.sleep(0.1)
-            client.apply([replace(first, policy=replace(first.policy, **changed))])  # type: ignore[arg-type]
+            client.apply([replace(first, policy=replace(first.policy, **changed))])
             assert client.fleet.stacks["a"].pool is not pool
             assert not (await client.call_tool("a_write")).is_error
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import anyio
 import anyio.lowlevel
 import pytest
+from mcp_types import Result
 
 from tests.unit.layers.calls import Hanging, Scripted, a_call, answer
 from trunkline.call import Call, Delivery
@@ -41,21 +42,21 @@ async def test_an_earlier_attempt_is_not_forgotten_at_the_deadline() -> None:
 async def test_somebody_elses_cancellation_passes_through_both_layers() -> None:
     timeout = TimeoutLayer(2.0)
 
-    async def attempt(call: Call) -> object:
+    async def attempt(call: Call) -> Result:
         return await timeout(call, Hanging(sent=True))
 
     with anyio.move_on_after(1.0) as scope:
-        await DeadlineLayer()(a_call(), attempt)  # type: ignore[arg-type]
+        await DeadlineLayer()(a_call(), attempt)
     assert scope.cancelled_caught
 
 
 async def test_a_deadline_that_has_passed_already_sends_nothing() -> None:
-    async def service(_call: Call) -> object:
+    async def service(_call: Call) -> Result:
         await anyio.lowlevel.checkpoint()
         raise AssertionError
 
     with pytest.raises(DeadlineExceeded) as raised:
-        await DeadlineLayer()(a_call(deadline=anyio.current_time() - 1.0), service)  # type: ignore[arg-type]
+        await DeadlineLayer()(a_call(deadline=anyio.current_time() - 1.0), service)
     assert not raised.value.may_have_run
 
 
@@ -88,7 +89,7 @@ async def test_progress_extends_an_attempt_and_gives_the_callers_callback_back()
     async def told(progress: float, total: float | None, message: str | None) -> None:
         heard.append(progress)
 
-    async def service(call: Call) -> object:
+    async def service(call: Call) -> Result:
         for step in range(4):
             await anyio.sleep(1.5)
             assert call.progress is not None
@@ -96,7 +97,7 @@ async def test_progress_extends_an_attempt_and_gives_the_callers_callback_back()
         return answer()
 
     call = a_call(progress=told)
-    assert await TimeoutLayer(2.0)(call, service) == answer()  # type: ignore[arg-type]
+    assert await TimeoutLayer(2.0)(call, service) == answer()
     assert heard == [0, 1, 2, 3]
     assert call.progress is told
 
@@ -106,7 +107,7 @@ async def test_late_progress_of_an_earlier_attempt_does_not_shorten_anything() -
 
     call = a_call(progress=told, attempt_timeout=2.0, deadline=anyio.current_time() + 3.0)
 
-    async def service(call: Call) -> object:
+    async def service(call: Call) -> Result:
         await anyio.sleep(1.9)
         assert call.progress is not None
         await call.progress(1, None, None)
@@ -117,7 +118,7 @@ async def test_late_progress_of_an_earlier_attempt_does_not_shorten_anything() -
 
     started = anyio.current_time()
     with pytest.raises(DeadlineExceeded):
-        await DeadlineLayer()(call, lambda given: TimeoutLayer(9.0)(given, service))  # type: ignore[arg-type]
+        await DeadlineLayer()(call, lambda given: TimeoutLayer(9.0)(given, service))
     assert anyio.current_time() - started == 3.0
 
 

@@ -237,7 +237,7 @@ def test_what_a_record_refers_to_may_change_after_the_call() -> None:
             written.append(record.getMessage())
 
     output = QueuedOutput(Sink())
-    log = logging.Logger("app")
+    log = logging.Logger("app")  # noqa: LOG001 - a logger that no other test can see
     log.addHandler(output)
     mutable = [1]
     log.info("saw %s", mutable)
