@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import subprocess
 import sys
 from importlib.resources import files
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -25,12 +27,25 @@ def said_by(program: str) -> str:
 
 
 def test_what_is_offered_is_what_is_there() -> None:
-    there = {
-        name
-        for name, found in vars(trunkline).items()
-        if not name.startswith("_") and not isinstance(found, ModuleType)
+    assert dir(trunkline) == list(trunkline.__all__)
+    everything: dict[str, object] = {}
+    exec("from trunkline import *", everything)
+    assert everything.keys() - {"__builtins__"} == set(trunkline.__all__)
+
+
+def test_type_checkers_and_programs_find_every_name_in_the_same_module() -> None:
+    tree = ast.parse(Path(trunkline.__file__).read_text("utf-8"))
+    block = next(node for node in tree.body if isinstance(node, ast.If))
+    checked = {
+        alias.name: node.module for node in block.body if isinstance(node, ast.ImportFrom) for alias in node.names
     }
-    assert there - {"annotations"} == set(trunkline.__all__)
+    assert checked == trunkline._HOMES
+    assert set(checked) == set(trunkline.__all__)
+
+
+def test_a_name_that_is_not_offered_is_told_as_of_any_module() -> None:
+    with pytest.raises(AttributeError, match="module 'trunkline' has no attribute 'Trunk'"):
+        trunkline.Trunk  # type: ignore[attr-defined]  # noqa: B018
 
 
 def test_nothing_leaks_but_our_own_modules() -> None:
@@ -87,9 +102,9 @@ def handlers():
     }
 
 before = handlers(), logging.root.level, logging.root.manager.disable, logging.raiseExceptions
-import trunkline
+from trunkline import *
 assert (handlers(), logging.root.level, logging.root.manager.disable, logging.raiseExceptions) == before
-trunkline.Infrastructure.from_config({}), trunkline.Infrastructure.from_config({})
+Infrastructure.from_config({}), Infrastructure.from_config({})
 ours = handlers()
 assert ours.pop("trunkline") == ["NullHandler"]
 assert (ours, logging.root.level, logging.root.manager.disable, logging.raiseExceptions) == before
@@ -101,7 +116,7 @@ print(logging.getLogger("trunkline").propagate, logging.getLogger("trunkline").l
 def test_importing_starts_no_thread_no_process_and_no_event_loop() -> None:
     program = """
 import asyncio, os, pathlib, threading
-import trunkline
+from trunkline import *
 children = pathlib.Path(f"/proc/self/task/{os.getpid()}/children")
 print(threading.active_count(), children.read_text() if children.exists() else "", asyncio._get_running_loop())
 """
@@ -115,7 +130,11 @@ def test_the_package_is_typed() -> None:
 def test_optional_dependencies_are_not_imported() -> None:
     program = """
 import sys
-import trunkline
+from trunkline import *
 print(sorted({"redis", "prometheus_client", "structlog", "trio"} & set(sys.modules)))
 """
     assert said_by(program) == "[]"
+
+
+def test_importing_the_package_alone_does_not_import_the_sdk() -> None:
+    assert said_by("import sys, trunkline; print('mcp' in sys.modules)") == "False"

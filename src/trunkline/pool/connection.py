@@ -57,6 +57,8 @@ class Connection:
         """When it became ready, seconds on the loop's clock; None when it never was."""
         self.in_flight = 0
         """Calls leased to it; the pool's ledger counts."""
+        self.in_flight_at_end = 0
+        """Calls leased to it when it stopped taking more."""
         self.settled = anyio.Event()
         """Set when it became ready or failed."""
         self.ended = anyio.Event()
@@ -200,6 +202,8 @@ class Connection:
     def _move(self, state: ConnectionState) -> None:
         self.state = state
         self.settled.set()
-        if state != "ready":
+        if state != "ready" and not self.ended.is_set():
+            # Counted now: by the time anybody hears of it, the calls have failed and given their leases back.
+            self.in_flight_at_end = self.in_flight
             self.ended.set()
         self._on_change()

@@ -99,7 +99,7 @@ class Keeper:
                 server=self._server,
                 replica=self._replica,
                 reason=connection.reason,
-                in_flight=connection.in_flight,
+                in_flight=connection.in_flight_at_end,
                 ready=ready,
                 deliberate=connection.was_retired,
             )
