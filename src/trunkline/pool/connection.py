@@ -43,6 +43,7 @@ class Connection:
         settings: SessionSettings,
         policy: ServerPolicy,
         *,
+        on_ready: Callable[[Connection], None],
         on_change: Callable[[], None],
         on_listing: Callable[[Sequence[Tool]], None],
         rng: random.Random,
@@ -65,6 +66,7 @@ class Connection:
         """Set when it takes no more calls."""
         self._settings = settings
         self._policy = policy
+        self._on_ready = on_ready
         self._on_change = on_change
         self._on_listing = on_listing
         self._rng = rng
@@ -201,6 +203,9 @@ class Connection:
 
     def _move(self, state: ConnectionState) -> None:
         self.state = state
+        if state == "ready":
+            # Before anybody can lend it: what is learnt from the handshake is known to the first call.
+            self._on_ready(self)
         self.settled.set()
         if state != "ready" and not self.ended.is_set():
             # Counted now: by the time anybody hears of it, the calls have failed and given their leases back.

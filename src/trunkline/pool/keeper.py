@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import anyio
 from anyio.abc import TaskGroup
@@ -29,7 +30,7 @@ class Keeper:
         *,
         ledger: Ledger,
         outage: Outage,
-        make: Callable[[], Connection],
+        make: Callable[[Callable[[Connection], None]], Connection],
         on_opened: Callable[[Connection], None],
         on_settled: Callable[[], None],
         pause_with_callers: float,
@@ -42,7 +43,7 @@ class Keeper:
             replica: Name for events.
             ledger: Where its connections stand.
             outage: The pool's memory of trouble.
-            make: A new connection.
+            make: A new connection, which tells its argument when it becomes ready.
             on_opened: Told of each connection that became ready.
             on_settled: Told when a connection became ready or failed.
             pause_with_callers: Seconds: the longest pause between connects while calls wait.
@@ -63,12 +64,11 @@ class Keeper:
         while not self._ledger.is_closing:
             started = anyio.current_time()
             self._emit(ConnectStarted(started, self._server, self._replica))
-            connection = self._make()
+            connection = self._make(partial(self._opened, started))
             self._ledger.connections.append(connection)
             tasks.start_soon(self._run, connection)
             await connection.settled.wait()
             if connection.ready_at is not None:
-                self._opened(connection, started)
                 await connection.ended.wait()
                 self._lost(connection)
                 if anyio.current_time() - connection.ready_at >= _SHORT_LIFE:
@@ -82,7 +82,7 @@ class Keeper:
         finally:
             self._ledger.connections.remove(connection)
 
-    def _opened(self, connection: Connection, started: float) -> None:
+    def _opened(self, started: float, connection: Connection) -> None:
         now = anyio.current_time()
         self._outage.over()
         self._on_opened(connection)

@@ -176,9 +176,14 @@ class Pool:
         if not self.is_ready:
             await self._wait_for_connection(call)
 
-    def _new_connection(self) -> Connection:
+    def _new_connection(self, on_ready: Callable[[Connection], None]) -> Connection:
         return Connection(
-            self._settings, self._policy, on_change=self._ledger.tell, on_listing=self._on_listing, rng=self._rng
+            self._settings,
+            self._policy,
+            on_ready=on_ready,
+            on_change=self._ledger.tell,
+            on_listing=self._on_listing,
+            rng=self._rng,
         )
 
     def _learn(self, connection: Connection) -> None:

@@ -36,6 +36,7 @@ class Watched:
         self.connection = Connection(
             settings,
             policy,
+            on_ready=lambda ready: self.states.append(f"told {ready.state}"),
             on_change=lambda: self.states.append(self.connection.state),
             on_listing=self.note,
             rng=random.Random(1),
@@ -123,7 +124,7 @@ async def test_a_retired_connection_finishes_its_calls_and_closes() -> None:
         await anyio.sleep(0.1)
 
         assert len(said) == 1
-        assert watched.states == ["ready", "draining", "closed"]
+        assert watched.states == ["told ready", "ready", "draining", "closed"]
 
 
 async def test_a_call_that_outlasts_the_grace_is_ended_and_may_have_run() -> None:

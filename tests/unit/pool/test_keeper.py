@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from itertools import pairwise
 
@@ -37,9 +37,14 @@ class Place:
         rng = random.Random(seed)
         settings = SessionSettings(server.endpoint, "auto", PinnedEra(), rng, 5.0, 1.0)
 
-        def make() -> Connection:
+        def make(on_ready: Callable[[Connection], None]) -> Connection:
             return Connection(
-                settings, POLICY, on_change=self.ledger.tell, on_listing=lambda _tools: None, rng=random.Random(1)
+                settings,
+                POLICY,
+                on_ready=on_ready,
+                on_change=self.ledger.tell,
+                on_listing=lambda _tools: None,
+                rng=random.Random(1),
             )
 
         self.keeper = Keeper(

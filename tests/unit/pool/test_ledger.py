@@ -20,7 +20,12 @@ pytestmark = pytest.mark.anyio
 def connection(state: ConnectionState, in_flight: int = 0) -> Connection:
     settings = SessionSettings(Embedded().endpoint, "auto", PinnedEra(), random.Random(1), 1.0, 1.0)
     made = Connection(
-        settings, ServerPolicy(), on_change=lambda: None, on_listing=lambda _tools: None, rng=random.Random(1)
+        settings,
+        ServerPolicy(),
+        on_ready=lambda _self: None,
+        on_change=lambda: None,
+        on_listing=lambda _tools: None,
+        rng=random.Random(1),
     )
     made.state, made.in_flight = state, in_flight
     return made
