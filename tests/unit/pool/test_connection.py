@@ -71,7 +71,7 @@ async def test_a_connection_is_ready_once_it_has_shaken_hands_and_listed_its_too
         assert repr(connection) == f"<Connection ready [0 in flight, {era}]>"
         await connection.ping()
 
-    assert (watched.states[0], watched.states[-1]) == ("ready", "closed")
+    assert (*watched.states[:2], watched.states[-1]) == ("told ready", "ready", "closed")
     assert server.open_now == 0
 
 
