@@ -49,15 +49,13 @@ class RetryLayer:
                 told = error if told is None or error.may_have_run or not told.may_have_run else told
                 decision = may_retry(error, repeatable=call.repeatable)
                 counted += decision.counts
-                if not decision.retry or counted >= self._policy.attempts:
-                    raise told from (error if told is not error else error.__cause__)
                 delay = self._delay(error, tried)
-                paid = self._pay(error, decision) if clock.now() + delay < call.deadline else None
-                if paid is None:
-                    raise told from (error if told is not error else error.__cause__)
+                is_last = not decision.retry or counted >= self._policy.attempts
+                is_late = clock.now() + delay >= call.deadline
+                if is_last or is_late or (paid := self._pay(error, decision)) is None:
+                    raise told from (error.__cause__ if told is error else error)
                 spent = paid
-                now = clock.now()
-                self._emit(RetryScheduled(now, call.id, call.name, call.server, tried, delay, error.code))
+                self._emit(RetryScheduled(clock.now(), call.id, call.name, call.server, tried, delay, error.code))
             else:
                 if spent is not None:
                     self._budget.retry_succeeded(spent)
