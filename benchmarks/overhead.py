@@ -9,6 +9,7 @@ rounds and, for the difference and the ratio, the medians of the per-round figur
 from __future__ import annotations
 
 import argparse
+import random
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -18,14 +19,21 @@ from statistics import median, quantiles
 import anyio
 from mcp import Client, StdioServerParameters
 from mcp.server.mcpserver import MCPServer
+from mcp_types import Result
 
-from trunkline import EnhancedMCPClient, InProcessEndpoint, MetricsCollector, StdioEndpoint
-from trunkline.endpoint import Endpoint
+from trunkline import EnhancedMCPClient, InProcessEndpoint, MetricsCollector, StdioEndpoint, ToolResult
+from trunkline.bus import EventBus
+from trunkline.call import Call
+from trunkline.endpoint import Endpoint, HttpEndpoint, ServerSettings
+from trunkline.monitoring.logging import LogObserver
+from trunkline.pool.pool import Pool
+from trunkline.registry.schema import compile_schema
+from trunkline.stack import ServerStack, client_stack
 
 STDIO_SERVER = Path(__file__).parents[1] / "src" / "trunkline" / "testing" / "faulty_stdio.py"
 ARGUMENTS = {"text": "hello"}
 
-Call = Callable[[], Awaitable[object]]
+OneCall = Callable[[], Awaitable[object]]
 
 
 def echo_server() -> MCPServer:
@@ -39,7 +47,7 @@ def echo_server() -> MCPServer:
     return server
 
 
-async def seconds_per_call(call: Call, calls: int) -> float:
+async def seconds_per_call(call: OneCall, calls: int) -> float:
     """Mean seconds of some calls one after the other."""
     started = time.perf_counter()
     for _ in range(calls):
@@ -47,7 +55,7 @@ async def seconds_per_call(call: Call, calls: int) -> float:
     return (time.perf_counter() - started) / calls
 
 
-async def compare(name: str, raw: Call, stacked: Call, *, calls: int, rounds: int) -> None:
+async def compare(name: str, raw: OneCall, stacked: OneCall, *, calls: int, rounds: int) -> None:
     """Alternate the two and print what the second adds."""
     for call in (raw, stacked):
         await seconds_per_call(call, calls // 4 + 1)
@@ -64,7 +72,7 @@ async def compare(name: str, raw: Call, stacked: Call, *, calls: int, rounds: in
         f"{name:<12} raw {1e6 * median(theirs for theirs, _ in pairs):8.1f} us   "
         f"stacked {1e6 * median(ours for _, ours in pairs):8.1f} us   "
         f"added {median(added):+7.1f} us [{low:+.1f} .. {high:+.1f}]   "
-        f"ratio {median(ratios):.3f} [{least:.3f} .. {most:.3f}]"
+        f"ratio {median(ratios):.2f} [{least:.2f} .. {most:.2f}]"
     )
 
 
@@ -86,10 +94,45 @@ async def against(name: str, raw_target: object, endpoint: Endpoint, *, calls: i
         )
 
 
+class InstantPool(Pool):
+    """A pool whose server answers at once: what is left is the cost of the layers, events and metrics alone."""
+
+    async def send(self, call: Call) -> Result:
+        """Answer without a server."""
+        return ToolResult(content=[])
+
+
+async def around_nothing(*, calls: int, rounds: int) -> None:
+    """The stack by itself, beside a coroutine that does nothing."""
+    bus, metrics, rng = EventBus([LogObserver()]), MetricsCollector(), random.Random(1)
+    metrics.watch(bus)
+    settings = ServerSettings("bench", HttpEndpoint("http://127.0.0.1/"))
+    pool = InstantPool(
+        "bench", settings.endpoint, settings.policy, emit=bus.emit, on_listing=lambda _tools: None, rng=rng
+    )
+    server = ServerStack(settings, emit=bus.emit, rng=rng, on_listing=lambda _tools: None, pool=pool)
+    stack = client_stack(server.send, emit=bus.emit)
+    problems = compile_schema(
+        {"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]}
+    ).problems
+
+    async def nothing() -> object:
+        return None
+
+    async def stacked() -> object:
+        now = anyio.current_time()
+        call = Call("id", "tools/call", "bench_echo", ARGUMENTS, "bench", now, now + 30, server="bench", target="echo")
+        call.problems = problems
+        return await stack(call)
+
+    await compare("no server", nothing, stacked, calls=10 * calls, rounds=rounds)
+
+
 async def main(calls: int, rounds: int) -> None:
-    """In process, then over stdio."""
-    server = echo_server()
+    """Around nothing, in process, then over stdio."""
     print(f"{rounds} interleaved rounds of {calls} calls; medians, quartiles in brackets")
+    await around_nothing(calls=calls, rounds=rounds)
+    server = echo_server()
     await against("in process", server, InProcessEndpoint(server), calls=calls, rounds=rounds)
     command, args = sys.executable, [str(STDIO_SERVER), "--era", "2026-07-28"]
     await against(
