@@ -64,7 +64,7 @@ class Content:
     async def find_prompt(self, name: str, ask: Ask) -> tuple[str, str]:
         """The server of a prompt and its own name for it; asks the servers when it is not known yet."""
         place = self._catalogue.prompt(name)
-        if place is None:
+        if place is None or place[0] not in self._fleet.stacks:  # remembered of a server that was removed since
             await self.list_prompts(ask)
             place = self._catalogue.prompt(name)
         if place is None:
@@ -75,7 +75,7 @@ class Content:
     async def find_resource(self, uri: str, ask: Ask) -> str:
         """The server of a resource; asks the servers when it is not known yet."""
         server = self._catalogue.resource(uri)
-        if server is None:
+        if server is None or server not in self._fleet.stacks:
             await self.list_resources(ask)
             await self.list_templates(ask)
             server = self._catalogue.resource(uri)
@@ -92,6 +92,7 @@ class Content:
     ) -> Mapping[str, ResultT]:
         """Ask every able server at once; answers in the order of configuration."""
         found: dict[str, ResultT] = {}
+        self._catalogue.keep(self._fleet.stacks)
 
         async def ask_one(server: str) -> None:
             try:

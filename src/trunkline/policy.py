@@ -133,7 +133,7 @@ class PoolPolicy:
     base: float = 0.05
     """Seconds: first pause before reconnecting, doubled each time, with jitter; tried without limit."""
     cap: float = 5.0
-    """Seconds: no pause is longer; while calls wait it is at most half a second over HTTP, 1 s over stdio."""
+    """Seconds: no pause is longer; while calls wait it is at most 0.1 s over HTTP, 1 s over stdio."""
     patience: float = 10.0
     """Seconds a server may be unreachable before calls to it are refused at once instead of waiting for it."""
     grace: float = 2.0

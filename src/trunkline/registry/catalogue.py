@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import mcp_types as types
 
@@ -47,11 +47,11 @@ class Catalogue:
         for template in templates:
             self._templates.setdefault(template.uri_template, server)
 
-    def forget(self, server: str) -> None:
-        """A server was removed."""
-        self.learn_prompts(server, None, ())
-        self.learn_resources(server, ())
-        self.learn_templates(server, ())
+    def keep(self, servers: Collection[str]) -> None:
+        """Forget what belongs to servers that are not among these: they were removed, and others may have the names."""
+        self._prompts = {shown: place for shown, place in self._prompts.items() if place[0] in servers}
+        self._resources = {uri: owner for uri, owner in self._resources.items() if owner in servers}
+        self._templates = {uri: owner for uri, owner in self._templates.items() if owner in servers}
 
     def prompt(self, shown: str) -> tuple[str, str] | None:
         """The server of a prompt and its own name for it; a bare name counts while it is unique."""
