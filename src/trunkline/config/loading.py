@@ -81,6 +81,9 @@ def settings_from(document: Document, environ: Mapping[str, str]) -> Settings:
     servers = _servers(ours, endpoints, report)
     tools = _named(ours, "tools", ToolPolicy(), report, _INERT_OF_TOOL)
     domains = _named(ours, "domains", DomainPolicy(), report)
+    for name in domains:
+        # Checked and kept, but nothing compares a domain with its thresholds yet.
+        report.notice(("trunkline", "domains", name), NO_EFFECT)
     if not endpoints:
         report.notice((), "no server is configured: name one under mcpServers")
     report.raise_problems()
