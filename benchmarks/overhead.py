@@ -24,11 +24,12 @@ from mcp_types import Result
 from trunkline import EnhancedMCPClient, InProcessEndpoint, MetricsCollector, StdioEndpoint, ToolResult
 from trunkline.bus import EventBus
 from trunkline.call import Call
+from trunkline.client_stack import client_stack
 from trunkline.endpoint import Endpoint, HttpEndpoint, ServerSettings
 from trunkline.monitoring.logging import LogObserver
 from trunkline.pool.pool import Pool
 from trunkline.registry.schema import compile_schema
-from trunkline.stack import ServerStack, client_stack
+from trunkline.server_stack import ServerStack
 
 STDIO_SERVER = Path(__file__).parents[1] / "src" / "trunkline" / "testing" / "faulty_stdio.py"
 ARGUMENTS = {"text": "hello"}
@@ -107,11 +108,10 @@ async def around_nothing(*, calls: int, rounds: int) -> None:
     bus, metrics, rng = EventBus([LogObserver()]), MetricsCollector(), random.Random(1)
     metrics.watch(bus)
     settings = ServerSettings("bench", HttpEndpoint("http://127.0.0.1/"))
-    pool = InstantPool(
-        "bench", settings.endpoint, settings.policy, emit=bus.emit, on_listing=lambda _tools: None, rng=rng
+    server = ServerStack(
+        settings, emit=bus.emit, rng=rng, on_listing=lambda _replica, _tools: None, make_pool=InstantPool
     )
-    server = ServerStack(settings, emit=bus.emit, rng=rng, on_listing=lambda _tools: None, pool=pool)
-    stack = client_stack(server.send, emit=bus.emit)
+    stack = client_stack(server.send, ladder=lambda _call: (), emit=bus.emit)
     problems = compile_schema(
         {"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]}
     ).problems

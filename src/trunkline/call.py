@@ -113,6 +113,8 @@ class Call:
     repeatable: bool = False
     """Whether running it twice is known to be harmless."""
     replica: str | None = None
+    tried: frozenset[str] = frozenset()
+    """Replicas that earlier attempts failed at: others are asked first."""
     attempts: int = 0
     """Attempts that were handed to a connection."""
     attempt_ends: float = inf
@@ -125,6 +127,8 @@ class Call:
     """Seconds the latest attempt spent with the server, waiting for its turn excluded; None when it never got there."""
     cached: CacheOutcome = "bypass"
     fallback: str | None = None
+    degraded: bool = False
+    """Whether it was served against better knowledge: by a replica that was left out for its failures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +143,7 @@ class Provenance:
     fallback: str | None = None
     """Name of the substitute that answered, None when the tool itself did."""
     degraded: bool = False
-    """True when the answer is a substitute or stale."""
+    """True when the answer is a substitute or stale, or came from a replica that was left out for its failures."""
     duration: float = 0.0
     """Seconds from the call to its answer, queueing and retries included."""
 

@@ -13,7 +13,7 @@ from trunkline.errors import CallError, ToolNotFound
 from trunkline.fleet import Fleet
 from trunkline.registry.catalogue import Catalogue
 
-__all__ = ["Ask", "Content"]
+__all__ = ["Ask", "Content", "expect"]
 
 ResultT = TypeVar("ResultT", bound=types.Result)
 
@@ -102,11 +102,7 @@ class Content:
             if isinstance(result, kind):
                 found[server] = result
 
-        able = [
-            name
-            for name, stack in self._fleet.stacks.items()
-            if stack.pool.is_ready and is_able(stack.pool.capabilities)
-        ]
+        able = [name for name, stack in self._fleet.stacks.items() if stack.is_ready and is_able(stack.capabilities)]
         async with anyio.create_task_group() as tasks:
             for server in able:
                 tasks.start_soon(ask_one, server)
@@ -115,3 +111,10 @@ class Content:
 
 def _has_resources(capabilities: types.ServerCapabilities) -> bool:
     return capabilities.resources is not None
+
+
+def expect(result: types.Result, kind: type[ResultT]) -> ResultT:
+    """The result, known to be of its kind; raises `TypeError` for a bug of ours."""
+    if not isinstance(result, kind):
+        raise TypeError(f"expected {kind.__name__}, got {type(result).__name__}")
+    return result

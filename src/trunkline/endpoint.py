@@ -77,6 +77,19 @@ class ServerSettings:
     name: str
     endpoint: Endpoint
     policy: ServerPolicy = field(default_factory=ServerPolicy)
+    replicas: tuple[Endpoint, ...] = ()
+    """Further places where the same server runs; any of them may be given any call."""
+
+    @property
+    def places(self) -> dict[str | None, Endpoint]:
+        """Every place by the name of its replica: its label, numbered where two are alike; None for a lone server."""
+        if not self.replicas:
+            return {None: self.endpoint}
+        places: dict[str | None, Endpoint] = {}
+        for endpoint in (self.endpoint, *self.replicas):
+            alike = sum(endpoint.label == other.label for other in places.values())
+            places[f"{endpoint.label}#{alike + 1}" if alike else endpoint.label] = endpoint
+        return places
 
 
 def settings_of(

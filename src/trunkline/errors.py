@@ -7,6 +7,7 @@
     │   ├── ToolNotFound         no server has a tool (or prompt, or resource) of that name
     │   ├── CircuitOpen          the server keeps failing; `retry_after` says when to come back
     │   ├── BulkheadFull         too many calls wait for this server already
+    │   ├── RateLimited          the server is sent as much as it may be sent already
     │   └── ServerUnavailable    no connection to the server could be had
     ├── CallFailed               sent: the tool may have run, unless `may_have_run` says otherwise
     │   ├── AttemptTimeout       no answer within one attempt's timeout
@@ -23,7 +24,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from trunkline.call import Delivery
+from trunkline.call import Call, Delivery
 
 __all__ = [
     "AttemptTimeout",
@@ -37,6 +38,7 @@ __all__ = [
     "DeadlineExceeded",
     "InvalidArguments",
     "InvalidResult",
+    "RateLimited",
     "ServerError",
     "ServerUnavailable",
     "ToolNotFound",
@@ -121,6 +123,10 @@ class BulkheadFull(CallRejected):
     """Too many calls wait for this server, or this one could not be served before its deadline."""
 
 
+class RateLimited(CallRejected):
+    """By the configured rate of its server, this call's turn would come after its deadline; `retry_after` says when."""
+
+
 class ServerUnavailable(CallRejected):
     """No connection to the server could be had in time."""
 
@@ -192,3 +198,12 @@ class DeadlineExceeded(CallError):
     def __init__(self, message: str, *, may_have_run: bool, **details: Any) -> None:
         super().__init__(message, **details)
         self.delivery = Delivery.UNKNOWN if may_have_run else Delivery.NOT_SENT
+
+    @classmethod
+    def of(cls, call: Call, deadline: float) -> DeadlineExceeded:
+        """The error of a call that was stopped at `deadline`, which is the call's own or that of a part of it."""
+        may_have_run = call.may_have_run or call.delivery in (Delivery.UNKNOWN, Delivery.ANSWERED)
+        state = "it may have run" if may_have_run else "it was not sent"
+        where = f" on server {call.server!r}" if call.server else ""
+        words = f"{call.name!r}{where} did not finish within {deadline - call.started:g} s; {state}"
+        return cls(words, may_have_run=may_have_run, tool=call.name, server=call.server)

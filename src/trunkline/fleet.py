@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 
 import anyio
 from anyio.abc import TaskGroup
-from mcp_types import Result
+from mcp_types import Result, Tool
 
 from trunkline import clock
 from trunkline.call import Call
@@ -15,11 +16,13 @@ from trunkline.endpoint import ServerSettings
 from trunkline.errors import ToolNotFound
 from trunkline.events import Emit
 from trunkline.health.monitor import HealthMonitor, Probe
-from trunkline.policy import ServerPolicy
+from trunkline.policy import HealthPolicy, ServerPolicy
 from trunkline.pool.owner import Owner
 from trunkline.pool.pool import Pool
+from trunkline.pool.waiting import first_settled
 from trunkline.registry.tool_registry import ToolRegistry
-from trunkline.stack import ServerStack
+from trunkline.replica import Replica
+from trunkline.server_stack import ServerStack
 
 __all__ = ["Fleet"]
 
@@ -40,7 +43,7 @@ class Fleet:
         self._stopping = anyio.Event()
 
     def __repr__(self) -> str:
-        ready = sum(stack.pool.is_ready for stack in self._stacks.values())
+        ready = sum(stack.is_ready for stack in self._stacks.values())
         return f"<Fleet [{ready} of {len(self._stacks)} servers ready]>"
 
     @property
@@ -56,21 +59,18 @@ class Fleet:
 
     async def wait_first_ready(self) -> None:
         """Wait until one server is ready, or all have failed."""
-        async with anyio.create_task_group() as tasks:
-
-            async def watch(pool: Pool) -> None:
-                await pool.settled.wait()
-                if pool.is_ready:
-                    tasks.cancel_scope.cancel()
-
-            for stack in self._stacks.values():
-                tasks.start_soon(watch, stack.pool)
+        await first_settled([replica.pool for stack in self._stacks.values() for replica in stack.replicas])
 
     async def wait_settled(self, until: float) -> None:
         """Wait until every server has answered or failed, at most until `until` on the loop's clock."""
         with anyio.CancelScope(deadline=until):
             for stack in list(self._stacks.values()):
-                await stack.pool.settled.wait()
+                await stack.settle()
+
+    def replicas_of(self, server: str) -> Sequence[str | None]:
+        """The names of a server's replicas, None for a lone one; empty for an unknown server."""
+        stack = self._stacks.get(server)
+        return () if stack is None else [replica.name for replica in stack.replicas]
 
     def policy_of(self, server: str) -> ServerPolicy:
         """What a server's stack obeys; the defaults for an unknown one."""
@@ -90,7 +90,7 @@ class Fleet:
         """Close every connection after its calls, or after its grace; leaves no task and no process behind."""
         self._stopping.set()
         for stack in self._stacks.values():
-            stack.pool.close()
+            _close(stack.replicas)
         await self._owner.wait_ended()
 
     def add(self, settings: ServerSettings) -> None:
@@ -103,25 +103,23 @@ class Fleet:
             raise RuntimeError(msg)
         name = settings.name
         old = self._stacks.get(name)
-        self._health.add(name, settings.policy.health)
+        on_listing = partial(self._listed, name)
+        stack = ServerStack(settings, emit=self._emit, rng=self._rng, on_listing=on_listing, before=old)
+        # Known to health and registry before anything happens to it.
+        self._stacks[name] = stack
+        self._health.add(name, settings.policy.health, [replica.name for replica in stack.replicas])
         if old is None:
             self._registry.add_server(name, settings.policy)
         else:
             self._registry.set_policies(servers={name: settings.policy})
-        keeps_pool = old is not None and _same_connections(old.settings, settings)
-        stack = ServerStack(
-            settings,
-            emit=self._emit,
-            rng=self._rng,
-            on_listing=lambda tools: self._registry.update(name, tools, clock.now()),
-            pool=old.pool if old is not None and keeps_pool else None,
-        )
-        self._stacks[name] = stack
-        if keeps_pool:
-            return
-        if old is not None:
-            old.pool.close()
-        self._tasks.start_soon(self._run, name, stack.pool, settings.policy)
+        before = [] if old is None else [replica.pool for replica in old.replicas]
+        after = [replica.pool for replica in stack.replicas]
+        for pool in before:
+            if pool not in after:
+                pool.close()
+        for pool in after:
+            if pool not in before:
+                self._tasks.start_soon(self._run, name, pool, settings.policy.health)
 
     def remove(self, name: str) -> None:
         """Take a server out. Calls under way finish within the pool's grace."""
@@ -129,24 +127,39 @@ class Fleet:
         if stack is not None:
             self._registry.remove_server(name)
             self._health.remove(name)
-            stack.pool.close()
+            _close(stack.replicas)
 
-    async def _run(self, name: str, pool: Pool, policy: ServerPolicy) -> None:
-        """Keep one server's connections and probe them, until its pool is closed."""
+    def _listed(self, server: str, replica: str | None, tools: Sequence[Tool]) -> None:
+        stack = self._stacks.get(server)
+        if stack is not None and stack.leads(replica):
+            self._registry.update(server, tools, clock.now())
+
+    def _replica(self, server: str, pool: Pool) -> Replica | None:
+        """The replica that has this pool now; none once the pool has been replaced."""
+        stack = self._stacks.get(server)
+        return None if stack is None else next((found for found in stack.replicas if found.pool is pool), None)
+
+    async def _run(self, name: str, pool: Pool, policy: HealthPolicy) -> None:
+        """Keep one replica's connections and probe them, until its pool is closed."""
 
         def tell_circuit(alive: bool, now: float) -> None:
-            stack = self._stacks.get(name)
-            if stack is not None and stack.pool is pool:
-                (stack.circuit.probe_succeeded if alive else stack.circuit.probe_failed)(now)
+            replica = self._replica(name, pool)
+            if replica is None:
+                return
+            if alive:
+                replica.circuit.probe_succeeded(now)
+                self._stacks[name].readmit(replica.name, now)
+            else:
+                replica.circuit.probe_failed(now)
 
         def recovers_in() -> float | None:
-            stack = self._stacks.get(name)
-            if stack is None or stack.circuit.state == "closed":
+            replica = self._replica(name, pool)
+            if replica is None or replica.circuit.state == "closed":
                 return None
-            return stack.circuit.retry_after(clock.now())
+            return replica.circuit.retry_after(clock.now())
 
         probe = Probe(
-            policy=policy.health,
+            policy=policy,
             ping=pool.ping,
             recovers_in=recovers_in,
             is_ready=lambda: pool.is_ready,
@@ -154,8 +167,8 @@ class Fleet:
             replace=lambda: pool.replace("no sign of life for too long"),
         )
         async with anyio.create_task_group() as tasks:
-            if policy.health.enabled:
-                tasks.start_soon(self._health.probe, name, probe)
+            if policy.enabled:
+                tasks.start_soon(self._health.probe, name, pool.replica, probe)
             await pool.run()
             tasks.cancel_scope.cancel()
 
@@ -204,20 +217,13 @@ class Fleet:
         """
         named = self._registry.servers_for(call.name)
         for name in named:
-            await self._stacks[name].pool.wait_ready(call)
-        starting = [stack for stack in self._stacks.values() if not stack.pool.settled.is_set()]
+            await self._stacks[name].wait_ready(call)
+        starting = [stack for stack in self._stacks.values() if not stack.is_settled]
         for stack in () if named else starting:
-            await stack.pool.settled.wait()
+            await stack.settle()
         return bool(named or starting)
 
 
-def _same_connections(old: ServerSettings, new: ServerSettings) -> bool:
-    """Whether the old connections serve the new settings: only what is above the pool differs."""
-    before, after = old.policy, new.policy
-    return (old.endpoint, before.pool, before.health, before.era, before.refresh) == (
-        new.endpoint,
-        after.pool,
-        after.health,
-        after.era,
-        after.refresh,
-    )
+def _close(replicas: Iterable[Replica]) -> None:
+    for replica in replicas:
+        replica.pool.close()

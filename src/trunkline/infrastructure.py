@@ -19,6 +19,7 @@ from trunkline.config import ConfigSource, Settings, load
 from trunkline.config.difference import difference
 from trunkline.errors import ConfigError
 from trunkline.events import ConfigRejected, ConfigReloaded, Observer
+from trunkline.fallbacks import FallbackFunction
 from trunkline.health.monitor import HealthMonitor
 from trunkline.mcp_client import EnhancedMCPClient
 from trunkline.monitoring.logging import LogObserver
@@ -45,15 +46,19 @@ class Infrastructure:
         settings: Settings,
         *,
         observers: Iterable[Observer] = (),
+        fallbacks: Mapping[str, FallbackFunction] | None = None,
         source: ConfigSource | None = None,
     ) -> None:
-        """Wire the parts for `settings`; with a `source`, its file is watched and reloaded when it changes."""
+        """Wire the parts for `settings`; with a `source`, its file is watched and reloaded when it changes.
+
+        `fallbacks` are functions by tool name that answer when nothing else does, see `EnhancedMCPClient`.
+        """
         self.settings = settings
         """The configuration in force."""
         self.bus = EventBus([LogObserver(), *observers])
         self.metrics = MetricsCollector()
         self.metrics.watch(self.bus)
-        self.mcp_client = EnhancedMCPClient(settings.servers, tools=settings.tools, bus=self.bus)
+        self.mcp_client = EnhancedMCPClient(settings.servers, tools=settings.tools, fallbacks=fallbacks, bus=self.bus)
         self._source = source
         self._owner = Owner(self._main)
         self._stopping = anyio.Event()
@@ -63,7 +68,11 @@ class Infrastructure:
 
     @classmethod
     def from_config(
-        cls, source: str | os.PathLike[str] | Mapping[str, Any], *, observers: Iterable[Observer] = ()
+        cls,
+        source: str | os.PathLike[str] | Mapping[str, Any],
+        *,
+        observers: Iterable[Observer] = (),
+        fallbacks: Mapping[str, FallbackFunction] | None = None,
     ) -> Infrastructure:
         """Wire everything for a `.json` or `.toml` file, which is then watched, or for a mapping of the same shape.
 
@@ -73,9 +82,9 @@ class Infrastructure:
             ConfigError: With every problem of the source: where, what was found, what was expected.
         """
         if isinstance(source, Mapping):
-            return cls(load(source), observers=observers)
+            return cls(load(source), observers=observers, fallbacks=fallbacks)
         watched = ConfigSource(source)
-        return cls(watched.initial, observers=observers, source=watched)
+        return cls(watched.initial, observers=observers, fallbacks=fallbacks, source=watched)
 
     @property
     def registry(self) -> ToolRegistry:

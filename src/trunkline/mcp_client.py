@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Mapping
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import anyio
 import mcp_types as types
@@ -17,20 +17,19 @@ import mcp_types as types
 from trunkline import clock
 from trunkline.bus import EventBus
 from trunkline.call import CURRENT_DOMAIN, UNATTRIBUTED, CacheMode, Call, Method, ProgressCallback, ToolResult
-from trunkline.content import Content
+from trunkline.client_stack import client_stack
+from trunkline.content import Content, expect
 from trunkline.endpoint import Endpoint, ServerSettings, settings_of
 from trunkline.events import Observer
+from trunkline.fallbacks import FallbackFunction, Fallbacks
 from trunkline.fleet import Fleet
 from trunkline.health.monitor import HealthMonitor
 from trunkline.health.report import HealthReport
 from trunkline.policy import ServerPolicy, ToolPolicy
 from trunkline.registry.availability_fold import AvailabilityFold
 from trunkline.registry.tool_registry import ToolRegistry
-from trunkline.stack import client_stack
 
 __all__ = ["EnhancedMCPClient"]
-
-ResultT = TypeVar("ResultT", bound=types.Result)
 
 _DEFAULT_TIMEOUT = ServerPolicy().timeout
 _STARTUP = 3.0
@@ -48,6 +47,7 @@ class EnhancedMCPClient:
         servers: Mapping[str, Endpoint | ServerSettings | str] | Iterable[ServerSettings] = (),
         *,
         tools: Mapping[str, ToolPolicy] | None = None,
+        fallbacks: Mapping[str, FallbackFunction] | None = None,
         bus: EventBus | None = None,
         observers: Iterable[Observer] = (),
         rng: random.Random | None = None,
@@ -57,6 +57,7 @@ class EnhancedMCPClient:
         Args:
             servers: By name: an endpoint, a URL, or settings with policies.
             tools: Policies by tool name as shown to callers.
+            fallbacks: By tool name, what answers when nothing else does: `(arguments, error)` to an answer.
             bus: Where events go; one of its own when None.
             observers: Told every event.
             rng: Source of all jitter; give a seeded one for repeatable tests.
@@ -69,9 +70,10 @@ class EnhancedMCPClient:
         self._servers = settings_of(servers)
         self._health = HealthMonitor(emit=self.bus.emit, rng=self._rng)
         self.bus.subscribe(self._health.observe)
-        self.bus.subscribe(AvailabilityFold(self.registry))
         self.fleet = Fleet(self.registry, self._health, emit=self.bus.emit, rng=self._rng)
-        self._service = client_stack(self.fleet.send, emit=self.bus.emit)
+        self.bus.subscribe(AvailabilityFold(self.registry, self.fleet.replicas_of))
+        ladder = Fallbacks(self.fleet, self.registry, fallbacks or {})
+        self._service = client_stack(self.fleet.send, ladder=ladder, emit=self.bus.emit)
         self._content = Content(self.fleet)
         self._domain: str | None = None
         self._opened_at = 0.0
@@ -153,7 +155,7 @@ class EnhancedMCPClient:
         call = self._new_call("tools/call", name, dict(arguments or {}), timeout, domain)
         call.attempt_timeout, call.progress, call.meta = read_timeout_seconds, progress_callback, meta
         call.cache = cache
-        return _expect(await self._service(call), ToolResult)
+        return expect(await self._service(call), ToolResult)
 
     async def list_tools(self, *, cursor: str | None = None) -> types.ListToolsResult:
         """Every tool of every server that has been reached, under its full name, in one page."""
@@ -174,7 +176,7 @@ class EnhancedMCPClient:
         """Read a resource from the server that lists it, or whose template fits it; raises as `call_tool`."""
         await self.fleet.wait_settled(self._opened_at + _STARTUP)
         server = await self._content.find_resource(uri, self._ask)
-        return _expect(await self._ask("resources/read", server, uri, meta=meta), types.ReadResourceResult)
+        return expect(await self._ask("resources/read", server, uri, meta=meta), types.ReadResourceResult)
 
     async def list_prompts(self, *, cursor: str | None = None) -> types.ListPromptsResult:
         """Every prompt of every server that can be reached, under its full name, in one page."""
@@ -188,7 +190,7 @@ class EnhancedMCPClient:
         await self.fleet.wait_settled(self._opened_at + _STARTUP)
         server, target = await self._content.find_prompt(name, self._ask)
         found = await self._ask("prompts/get", server, target, arguments or {}, meta=meta)
-        return _expect(found, types.GetPromptResult)
+        return expect(found, types.GetPromptResult)
 
     async def complete(
         self,
@@ -205,7 +207,7 @@ class EnhancedMCPClient:
             server = await self._content.find_resource(ref.uri, self._ask)
             target = ref.uri
         arguments = {"ref": ref, "argument": argument, "context_arguments": context_arguments}
-        return _expect(await self._ask("completion/complete", server, target, arguments), types.CompleteResult)
+        return expect(await self._ask("completion/complete", server, target, arguments), types.CompleteResult)
 
     def apply(self, servers: Iterable[ServerSettings], tools: Mapping[str, ToolPolicy] | None = None) -> None:
         """Put other settings in force while calls run: servers are added, changed and removed; no call is dropped."""
@@ -242,9 +244,3 @@ class EnhancedMCPClient:
             deadline=now + (_DEFAULT_TIMEOUT if timeout is None else timeout),
             tracked=domain == tracked,
         )
-
-
-def _expect(result: types.Result, kind: type[ResultT]) -> ResultT:
-    if not isinstance(result, kind):
-        raise TypeError(f"expected {kind.__name__}, got {type(result).__name__}")
-    return result

@@ -201,7 +201,7 @@ async def test_the_era_is_asked_for_once_and_kept_for_every_later_connection(era
         settings = ServerSettings("s", HttpEndpoint(guard.url), POLICY)
         async with EnhancedMCPClient([settings], observers=[record]) as client:
             for count in (2, 3):
-                client.fleet.stacks["s"].pool.replace("asked by a test")
+                client.fleet.stacks["s"].replicas[0].pool.replace("asked by a test")
                 await record.until(ConnectionOpened, count=count)
             assert text_of(await client.call_tool("s_echo", {"text": "hello"})) == "hello"
 
@@ -216,7 +216,7 @@ async def test_a_server_that_changes_its_era_is_found_again() -> None:
         settings = ServerSettings("s", HttpEndpoint(guard.url), POLICY)
         async with EnhancedMCPClient([settings], observers=[record]) as client:
             guard.upstream_port = new.port
-            client.fleet.stacks["s"].pool.replace("asked by a test")
+            client.fleet.stacks["s"].replicas[0].pool.replace("asked by a test")
             opened = await record.until(ConnectionOpened, count=2)
             assert text_of(await client.call_tool("s_echo", {"text": "hello"})) == "hello"
 

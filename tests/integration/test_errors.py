@@ -32,6 +32,8 @@ from trunkline import (
     InvalidArguments,
     InvalidResult,
     PoolPolicy,
+    RateLimited,
+    RatePolicy,
     RetryPolicy,
     ServerError,
     ServerPolicy,
@@ -362,6 +364,19 @@ async def test_a_full_bulkhead_refuses_at_once_and_the_others_are_served(tmp_pat
     assert sorted(said) == ["one", "three", "two"]
 
 
+async def test_a_call_that_the_rate_of_its_server_has_no_time_for_is_refused_at_once(tmp_path: Path) -> None:
+    policy = replace(POLICY, timeout=4.0, rate=RatePolicy(per_second=0.1, burst=1))
+    async with scene(tmp_path, "stdio", policy) as on:
+        assert text_of(await on.client.call_tool("s_append", {"op": "one"})) == "one"
+        error = await on.error("s_append", {"op": "two"})
+        assert on.begun("two") == 0
+
+    assert type(error) is RateLimited
+    assert (error.may_have_run, error.attempts, error.server, error.tool) == (False, 0, "s", "s_append")
+    assert error.retry_after is not None
+    assert 4 < error.retry_after <= 10
+
+
 async def test_a_missing_program_is_unavailable_at_once() -> None:
     async with EnhancedMCPClient({"s": StdioEndpoint("no-such-program")}) as client:
         with anyio.fail_after(BOUND), pytest.raises(ServerUnavailable, match="not found: no-such-program") as caught:
@@ -456,6 +471,7 @@ def test_a_mistake_in_a_configuration_file_is_told_with_its_place(tmp_path: Path
 ELSEWHERE: dict[type[TrunklineError], Callable[..., Awaitable[None] | None]] = {
     CircuitOpen: test_an_open_circuit_refuses_without_asking_the_server_and_says_when_to_come_back,
     BulkheadFull: test_a_full_bulkhead_refuses_at_once_and_the_others_are_served,
+    RateLimited: test_a_call_that_the_rate_of_its_server_has_no_time_for_is_refused_at_once,
     ServerUnavailable: test_a_missing_program_is_unavailable_at_once,
     ConfigError: test_a_mistake_in_a_configuration_file_is_told_with_its_place,
 }

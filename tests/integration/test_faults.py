@@ -146,7 +146,7 @@ async def test_a_bad_answer_harms_no_other_call_on_its_connection(transport: Tra
         for now in rounds:
             await now.run()
             assert text_of(await client.call_tool("s_echo", {"text": "afterwards"})) == "afterwards", now.fault
-        pool = client.fleet.stacks["s"].pool.statistics()
+        pool = client.fleet.stacks["s"].replicas[0].pool.statistics()
         assert record.of(ConnectionEnded) == []
 
     assert {str(now.fault): now.guilty for now in rounds} == {str(fault): fault.outcome for fault in faults}

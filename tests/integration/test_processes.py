@@ -219,7 +219,7 @@ async def test_a_caller_that_gives_up_returns_at_once_though_the_server_reads_no
             late.append(anyio.current_time() - started - 0.3)
         os.kill(pid, signal.SIGCONT)
         said = text_of(await client.call_tool("s_echo", {"text": "again"}))
-        pool = client.fleet.stacks["s"].pool.statistics()
+        pool = client.fleet.stacks["s"].replicas[0].pool.statistics()
 
     assert max(late) < 2 * LATE
     assert said == "again"
@@ -263,7 +263,7 @@ async def test_a_hanging_server_does_not_delay_the_calls_of_another(tmp_path: Pa
                 for _ in range(50):
                     result = await client.call_tool("well_echo", {"text": "hello"})
                     durations.append(result.provenance.duration)
-                done_first = client.fleet.stacks["hanging"].pool.statistics().in_flight
+                done_first = client.fleet.stacks["hanging"].replicas[0].pool.statistics().in_flight
             hanging.cont()
 
     assert sorted(durations)[len(durations) // 2] < 0.25

@@ -98,7 +98,7 @@ async def test_entering_waits_for_the_healthy_server_and_for_no_other(tmp_path: 
         client = EnhancedMCPClient(settings(found, connect_timeout=2 * GENEROUS), observers=[record])
         with anyio.fail_after(GENEROUS):
             await client.__aenter__()
-            unsettled = {name for name in found.servers if not client.fleet.stacks[name].pool.settled.is_set()}
+            unsettled = {name for name in found.servers if not client.fleet.stacks[name].is_settled}
             said = text_of(await client.call_tool("healthy_echo", {"text": "already"}))
         report = client.health()
         with anyio.fail_after(GENEROUS):

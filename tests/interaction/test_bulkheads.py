@@ -23,7 +23,7 @@ async def test_no_more_than_the_limit_reach_the_server_at_once(era: Era) -> None
                 tasks.start_soon(here.client.call_tool, "s_write")
         assert elapsed() == 4.0
         assert server.peak == 3
-        assert here.stack.admission.in_flight == here.stack.admission.waiting == 0
+        assert here.replica.admission.in_flight == here.replica.admission.waiting == 0
 
 
 async def test_turns_come_in_the_order_of_arrival(era: Era) -> None:
@@ -81,7 +81,7 @@ async def test_a_waiter_that_gives_up_lets_the_next_one_have_its_turn(era: Era) 
             await anyio.sleep(0.1)
             with anyio.move_on_after(1.0):
                 await here.client.call_tool("s_write")
-            assert here.stack.admission.waiting == 0
+            assert here.replica.admission.waiting == 0
             await here.client.call_tool("s_write")
         assert len(server.executed) == 2
 

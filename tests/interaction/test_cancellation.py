@@ -77,7 +77,7 @@ async def reconnecting(here: World) -> None:
     here.server.startup = 2.0
     here.lose_connection()
     await wait_all_tasks_blocked()
-    assert not here.stack.pool.is_ready
+    assert not here.replica.pool.is_ready
 
 
 async def bulkhead_is_full(here: World) -> None:
@@ -88,7 +88,7 @@ async def bulkhead_is_full(here: World) -> None:
 
     trio.lowlevel.spawn_system_task(occupy)
     await wait_all_tasks_blocked()
-    assert here.stack.admission.in_flight == 1
+    assert here.replica.admission.in_flight == 1
 
 
 async def circuit_is_half_open(here: World) -> None:
@@ -160,17 +160,17 @@ async def play(scenario: Scenario, era: Era, step: int, moment: Moment) -> bool:
 
 def at_rest(here: World) -> None:
     """Every number that counts calls is back to zero."""
-    pool, admission = here.stack.pool.statistics(), here.stack.admission
+    pool, admission = here.replica.pool.statistics(), here.replica.admission
     assert (pool.in_flight, pool.waiting) == (0, 0)
     assert (admission.in_flight, admission.waiting) == (0, 0)
-    assert here.stack.circuit._probe is None
+    assert here.replica.circuit._probe is None
     assert here.server.busy == 0
     assert wires_of(here) == {}
 
 
 def wires_of(here: World) -> Wires:
     """The requests that the present connection believes to be under way."""
-    (connection,) = here.stack.pool._ledger.connections
+    (connection,) = here.replica.pool._ledger.connections
     session = connection._session
     assert session is not None
     dispatcher: Any = session._client._dispatcher

@@ -93,12 +93,12 @@ async def cancel_at(call: Coroutine[Any, Any, ToolResult], step: int, moment: Mo
 
 async def until_at_rest(client: EnhancedMCPClient) -> None:
     """Wait until every number that counts calls is back to zero, and nothing waits to be written."""
-    stack = client.fleet.stacks["s"]
-    (connection,) = stack.pool._ledger.connections
+    (replica,) = client.fleet.stacks["s"].replicas
+    (connection,) = replica.pool._ledger.connections
     session = connection._session
     assert session is not None
     dispatcher: Any = session._client._dispatcher
-    pool, admission = stack.pool.statistics(), stack.admission
+    pool, admission = replica.pool.statistics(), replica.admission
     assert (pool.in_flight, pool.waiting, admission.in_flight, admission.waiting) == (0, 0, 0, 0)
     # The standing subscription to listings is meant to stay.
     assert [wire for wire in dispatcher._wires if not wire.startswith("listen-")] == []
@@ -124,7 +124,7 @@ async def test_cancelling_a_call_to_a_process_at_any_step_leaks_nothing(
                 await until_at_rest(client)
                 result = await quick(client)
                 assert not result.is_error
-                assert client.fleet.stacks["s"].pool.statistics().ready == 1
+                assert client.fleet.stacks["s"].replicas[0].pool.statistics().ready == 1
                 assert len(child_pids("faulty_stdio")) == children + 1
                 if not reached:
                     break

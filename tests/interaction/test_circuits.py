@@ -95,7 +95,7 @@ async def test_a_call_that_must_not_run_twice_is_not_the_probe_where_others_prob
     async with world(server, era, attempt_timeout=1.0, retry=ONCE, breaker=THREE, health=HealthPolicy()) as here:
         await open_circuit(here)
         # Due now; the synthetic probe still sleeps until the time that it was told.
-        here.stack.circuit._open_until = anyio.current_time()
+        here.replica.circuit._open_until = anyio.current_time()
         error = await error_of(here.client.call_tool("s_write"), CircuitOpen)
         assert error.retry_after is not None
         assert {name for name, _ in server.executed} == {"read"}

@@ -97,11 +97,11 @@ async def names_no_tool(here: World) -> None:
 
 
 async def meets_an_open_circuit(here: World) -> None:
-    here.stack.circuit.force_open(anyio.current_time())
+    here.replica.circuit.force_open(anyio.current_time())
     try:
         await here.client.call_tool("s_read")
     finally:
-        here.stack.circuit.force_closed(anyio.current_time())
+        here.replica.circuit.force_closed(anyio.current_time())
 
 
 async def meets_a_full_bulkhead(here: World) -> None:

@@ -29,10 +29,10 @@ async def test_calls_wait_while_a_connection_is_reestablished_and_burn_no_attemp
             for _ in range(5):
                 tasks.start_soon(caller)
             await anyio.sleep(1.0)
-            assert here.stack.pool.statistics().waiting == 5
+            assert here.replica.pool.statistics().waiting == 5
         assert 4.0 <= elapsed() < 5.0
         assert [result.provenance.attempts for result in results] == [1] * 5
-        assert here.stack.pool.statistics().waiting == 0
+        assert here.replica.pool.statistics().waiting == 0
 
 
 async def test_calls_under_way_finish_on_the_connection_that_is_replaced(era: Era) -> None:

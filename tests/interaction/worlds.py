@@ -26,7 +26,8 @@ from trunkline import (
 )
 from trunkline.events import Event
 from trunkline.policy import Era
-from trunkline.stack import ServerStack
+from trunkline.replica import Replica
+from trunkline.server_stack import ServerStack
 
 Step = Callable[["ScriptedServer", ServerRequestContext[Any]], Awaitable[str]]
 """What the server does with one attempt; the text it returns is the answer."""
@@ -177,9 +178,14 @@ class World:
         """The server's own stack."""
         return self.client.fleet.stacks["s"]
 
+    @property
+    def replica(self) -> Replica:
+        """The one place where the server runs."""
+        return self.stack.replicas[0]
+
     def circuit_state(self) -> str:
         """Of the server's circuit, now."""
-        return self.stack.circuit.state
+        return self.replica.circuit.state
 
     def told(self, kind: type[EventT]) -> list[EventT]:
         """The events of one kind, in order."""
@@ -187,7 +193,7 @@ class World:
 
     def lose_connection(self) -> None:
         """Make the client open another connection, in whatever way the era allows."""
-        self.stack.pool.replace("replaced by the test")
+        self.replica.pool.replace("replaced by the test")
 
 
 @asynccontextmanager

@@ -37,7 +37,7 @@ def difference(old: Settings, new: Settings) -> Difference:
     return Difference(
         added=tuple(name for name in new.servers if name not in old.servers),
         removed=tuple(name for name in old.servers if name not in new.servers),
-        changed_endpoint=tuple(now.name for now, before in kept if now.endpoint != before.endpoint),
+        changed_endpoint=tuple(now.name for now, before in kept if now.places != before.places),
         changed_policy=tuple(now.name for now, before in kept if now.policy != before.policy),
         tools_changed=old.tools != new.tools,
         domains_changed=old.domains != new.domains,

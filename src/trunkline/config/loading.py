@@ -14,7 +14,7 @@ from trunkline.config.document import Document, parse, read_file
 from trunkline.config.lines import KeyPath
 from trunkline.config.policies import NO_EFFECT, overlay
 from trunkline.config.report import Report, nearest, printable
-from trunkline.config.servers import SLIP, read_servers
+from trunkline.config.servers import SLIP, read_replicas, read_servers
 from trunkline.config.settings import ServerSettings, Settings
 from trunkline.config.variables import expand
 from trunkline.endpoint import Endpoint
@@ -26,8 +26,7 @@ __all__ = ["fallback_settings", "load", "settings_from"]
 _ROOTS = ("mcpServers", "trunkline")
 _EFFECTIVE = ("defaults", "servers", "tools", "domains")
 _INERT = ("cache", "alerts", "logging", "telemetry", "gateway")
-_INERT_OF_SERVER = ("replicas", "hedge", "fallback")
-_INERT_OF_TOOL = ("cache", "fallback")
+_INERT_OF_TOOL = ("cache",)
 
 NamedPolicy = TypeVar("NamedPolicy", ToolPolicy, DomainPolicy)
 
@@ -123,6 +122,7 @@ def _servers(
 ) -> Mapping[str, ServerSettings]:
     defaults = overlay(ServerPolicy(), ours.get("defaults", {}), ("trunkline", "defaults"), report)
     policies: dict[str, ServerPolicy] = {}
+    replicas: dict[str, tuple[Endpoint, ...]] = {}
     for name, table in _section(ours, "servers", report).items():
         path = ("trunkline", "servers", name)
         if name not in endpoints:
@@ -130,14 +130,35 @@ def _servers(
             known = f"servers: {', '.join(endpoints)}" if endpoints else "there are none"
             advice = f'did you mean "{near}"?' if near else known
             report.problem(path, f"no server of that name under mcpServers; {advice}")
-        policies[name] = overlay(defaults, table, path, report, inert=_INERT_OF_SERVER)
+        policies[name] = overlay(defaults, table, path, report, elsewhere=("replicas",))
+        endpoint = endpoints.get(name)
+        if endpoint is not None and isinstance(table, Mapping) and "replicas" in table:
+            replicas[name] = read_replicas(table["replicas"], endpoint, (*path, "replicas"), report)
+        for fallback in policies[name].fallback:
+            _check_fallback(fallback, name, endpoints, (*path, "fallback"), report)
+    for fallback in defaults.fallback:
+        _check_fallback(fallback, "", endpoints, ("trunkline", "defaults", "fallback"), report)
     return MappingProxyType(
         {
-            name: ServerSettings(name, endpoint, policies.get(name, defaults))
+            name: ServerSettings(name, endpoint, policies.get(name, defaults), replicas.get(name, ()))
             for name, endpoint in endpoints.items()
             if endpoint is not None
         }
     )
+
+
+def _check_fallback(
+    name: str, of: str, endpoints: Mapping[str, Endpoint | None], path: KeyPath, report: Report
+) -> None:
+    if name == of:
+        report.problem(path, "a server cannot stand in for itself; name another")
+    elif name not in endpoints:
+        near = nearest(name, endpoints)
+        known = f"servers: {', '.join(endpoints)}" if endpoints else "there are none"
+        advice = f'did you mean "{near}"?' if near else known
+        report.notice(
+            path, f"names {printable(name)!r}, which is no server under mcpServers, and passes over it; {advice}"
+        )
 
 
 def _named(

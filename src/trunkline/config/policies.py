@@ -30,11 +30,20 @@ _EXPECTED: Final = MappingProxyType(
 Policy = TypeVar("Policy", bound="DataclassInstance")
 
 
-def overlay(base: Policy, table: object, path: KeyPath, report: Report, *, inert: Collection[str] = ()) -> Policy:
+def overlay(
+    base: Policy,
+    table: object,
+    path: KeyPath,
+    report: Report,
+    *,
+    inert: Collection[str] = (),
+    elsewhere: Collection[str] = (),
+) -> Policy:
     """Return `base` with the fields that `table`, which stands at `path`, names; nested tables likewise.
 
-    Whatever does not fit is reported and left as it is in `base`. Keys in `inert` are accepted and give a notice.
-    Raises TypeError where a policy has a field of a type that no configuration can express.
+    Whatever does not fit is reported and left as it is in `base`. Keys in `inert` are accepted and give a notice; those
+    in `elsewhere` are somebody else's to read. Raises TypeError where a policy has a field of a type that no
+    configuration can express.
     """
     if not isinstance(table, Mapping):
         report.mismatch(path, "a table")
@@ -46,12 +55,14 @@ def overlay(base: Policy, table: object, path: KeyPath, report: Report, *, inert
         at = (*path, key)
         if key in inert:
             report.notice(at, NO_EFFECT)
+        elif key in elsewhere:
+            continue
         elif key not in names:
-            report.unknown(at, [*names, *inert])
+            report.unknown(at, [*names, *elsewhere, *inert])
         elif is_dataclass(nested := getattr(base, key)) and not isinstance(nested, type):
             values[key] = overlay(nested, value, at, report)
         elif _fits(hints[key], value):
-            values[key] = float(value) if _takes_float(hints[key]) and isinstance(value, int) else value
+            values[key] = _taken(hints[key], value)
         else:
             report.mismatch(at, _expectation(hints[key]))
     return _replaced(base, values, path, report)
@@ -81,9 +92,14 @@ def _kinds(hint: object) -> tuple[Any, ...]:
     return get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
 
 
-def _takes_float(hint: object) -> bool:
+def _taken(hint: object, value: Any) -> Any:
+    """A value that fits, in the type of the policy's field."""
     kinds = _kinds(hint)
-    return float in kinds and int not in kinds
+    if isinstance(value, list):
+        return tuple(value)
+    if isinstance(value, int) and not isinstance(value, bool) and float in kinds and int not in kinds:
+        return float(value)
+    return value
 
 
 def _fits(hint: object, value: object) -> bool:
@@ -93,6 +109,10 @@ def _fits(hint: object, value: object) -> bool:
 def _is_a(kind: object, value: object) -> bool:
     if get_origin(kind) is Literal:
         return isinstance(value, str) and value in get_args(kind)
+    if get_origin(kind) is Mapping:
+        return isinstance(value, Mapping) and all(isinstance(key, str) for key in value)
+    if kind == tuple[str, ...]:
+        return isinstance(value, list) and all(isinstance(entry, str) for entry in value)
     if kind not in _EXPECTED:
         message = f"a policy's field is of type {kind!r}, which no configuration can express"
         raise TypeError(message)
@@ -112,6 +132,10 @@ def _expectation(hint: object) -> str:
     for kind in _kinds(hint):
         if get_origin(kind) is Literal:
             texts.extend(f'"{choice}"' for choice in get_args(kind))
+        elif get_origin(kind) is Mapping:
+            texts.append("a table")
+        elif kind == tuple[str, ...]:
+            texts.append("an array of strings")
         elif kind is not NoneType:
             texts.append(_EXPECTED[kind])
     return " or ".join(texts)

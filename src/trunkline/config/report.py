@@ -23,7 +23,8 @@ _LONGEST_SHOWN = 60
 _LARGEST = 2**63 - 1
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _SECRET = re.compile(
-    r"token|passw|pwd|secret|key|auth|credential|cookie|^(headers|env|args|url|httpurl|serverurl)$", re.IGNORECASE
+    r"token|passw|pwd|secret|key|auth|credential|cookie|^(headers|env|args|url|httpurl|serverurl|replicas)$",
+    re.IGNORECASE,
 )
 
 

@@ -13,9 +13,9 @@ from trunkline.config.endpoints import http_endpoint, stdio_endpoint
 from trunkline.config.lines import KeyPath
 from trunkline.config.report import Report, nearest
 from trunkline.config.variables import expand
-from trunkline.endpoint import Endpoint
+from trunkline.endpoint import Endpoint, HttpEndpoint
 
-__all__ = ["SLIP", "read_servers"]
+__all__ = ["SLIP", "read_replicas", "read_servers"]
 
 SLIP = 0.8
 """Similarity from which a foreign key is taken for a misspelt one: `header` is, `disabledTools` is not."""
@@ -45,6 +45,33 @@ def read_servers(entries: object, environ: Mapping[str, str], report: Report) ->
     return found
 
 
+def read_replicas(entries: object, first: Endpoint, path: KeyPath, report: Report) -> tuple[Endpoint, ...]:
+    """Return the further places of a server whose first place is `first`; the variables are replaced already.
+
+    An entry is an address, which is sent the same headers as the first, or a table with the keys of `mcpServers`.
+    """
+    if not isinstance(entries, list):
+        report.mismatch(path, "an array of addresses, or of tables as under mcpServers")
+        return ()
+    headers = dict(first.headers) if isinstance(first, HttpEndpoint) else {}
+    found: list[Endpoint] = []
+    for index, entry in enumerate(entries):
+        at = (*path, index)
+        if not isinstance(entry, (str, Mapping)):
+            report.mismatch(at, "an address, or a table as under mcpServers")
+            continue
+        table = {"url": entry} if isinstance(entry, str) else dict(entry)
+        if "command" not in table:
+            table.setdefault("headers", headers)
+        endpoint = _endpoint(table, at, report)
+        if endpoint is None:
+            continue
+        if endpoint in (first, *found):
+            report.problem(at, "this place is named already; name each once")
+        found.append(endpoint)
+    return tuple(found)
+
+
 def _read_server(entry: object, path: KeyPath, environ: Mapping[str, str], report: Report) -> Endpoint | None:
     if not isinstance(entry, Mapping):
         report.mismatch(path, "a table")
@@ -54,7 +81,10 @@ def _read_server(entry: object, path: KeyPath, environ: Mapping[str, str], repor
     if _is_disabled(present, path, report):
         report.notice(path, "is disabled and left out")
         return None
-    expanded = expand(present, path, environ, report)
+    return _endpoint(expand(present, path, environ, report), path, report)
+
+
+def _endpoint(expanded: Mapping[str, Any], path: KeyPath, report: Report) -> Endpoint | None:
     address = next((key for key in _ADDRESS_KEYS if key in expanded), None)
     kind = _kind(expanded, address, path, report)
     _explain_foreign_keys(expanded, kind, address, path, report)

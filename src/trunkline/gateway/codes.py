@@ -4,11 +4,12 @@
     31002  CircuitOpen          31012  AttemptTimeout
     31003  BulkheadFull         31013  ConnectionLost
     31004  ServerUnavailable    31014  ServerError
-    31021  DeadlineExceeded     31015  InvalidResult
-    31000  CallError            -32602 ToolNotFound (the protocol's own code for an unknown tool)
+    31005  RateLimited          31015  InvalidResult
+    31021  DeadlineExceeded     -32602 ToolNotFound (the protocol's own code for an unknown tool)
+    31000  CallError
 
-All but the last lie outside -32768..-32000, the range that JSON-RPC and MCP keep for themselves (MCP 2026-07-28, "Error
-codes"). 3100x and 3101x tell apart what has not run from what may have; `data` says it for each error.
+All but that of `ToolNotFound` lie outside -32768..-32000, the range that JSON-RPC and MCP keep for themselves (MCP
+2026-07-28, "Error codes"). 3100x and 3101x tell apart what has not run from what may have; `data` says it each time.
 `InvalidArguments` is no error on the wire: it becomes a result that tells the model what to mend.
 """
 
@@ -27,6 +28,7 @@ from trunkline.errors import (
     ConnectionLost,
     DeadlineExceeded,
     InvalidResult,
+    RateLimited,
     ServerError,
     ServerUnavailable,
     ToolNotFound,
@@ -41,6 +43,7 @@ CODES: Final = MappingProxyType(
         CircuitOpen: 31002,
         BulkheadFull: 31003,
         ServerUnavailable: 31004,
+        RateLimited: 31005,
         CallFailed: 31011,
         AttemptTimeout: 31012,
         ConnectionLost: 31013,

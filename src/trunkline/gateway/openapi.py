@@ -81,12 +81,16 @@ def _schemas() -> dict[str, Any]:
         since=_MOMENT,
         reason=_TEXT,
     )
+    running: dict[str, Any] = {
+        "era": {"type": "string", "description": "protocol version; empty before the first connection"},
+        "circuit": {"type": "string", "enum": ["closed", "open", "half_open"]},
+        "connections": _object(ready=_COUNT, opening=_COUNT, in_flight=_COUNT, waiting=_COUNT),
+    }
     own = _object(
         tools=_COUNT,
         availability=_or_null(_ref("Availability")),
-        era={"type": "string", "description": "protocol version; empty before the first connection"},
-        circuit={"type": "string", "enum": ["closed", "open", "half_open"]},
-        connections=_object(ready=_COUNT, opening=_COUNT, in_flight=_COUNT, waiting=_COUNT),
+        replicas=_list_of({"allOf": [_ref("Dependency"), _object(**running)]}),
+        **running,
     )
     return {
         "Live": _object(status={"type": "string", "const": "ok"}),
@@ -94,6 +98,7 @@ def _schemas() -> dict[str, Any]:
         "Availability": availability,
         "Readiness": _object(
             status={"type": "string", "enum": ["ready", "not_ready"]},
+            reasons=_list_of(_TEXT),
             dependencies=_list_of(_ref("Dependency")),
             loop_lag=_SECONDS,
         ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from importlib.metadata import version
+from types import MappingProxyType
 from typing import Any
 
 import anyio
@@ -12,8 +13,14 @@ from trunkline.health.report import DependencyHealth, HealthReport
 from trunkline.health.status import HealthState
 from trunkline.infrastructure import Infrastructure
 from trunkline.registry.tool import Tool
+from trunkline.replica import Replica
 
 __all__ = ["overall", "readiness", "status", "tools"]
+
+_CIRCUITS = ("closed", "half_open", "open")
+"""From the best to the worst."""
+_TROUBLE = MappingProxyType({"configuration": "file is invalid"})
+"""What being degraded means for what is no server and has no more to say."""
 
 
 def overall(report: HealthReport, tools: int) -> dict[str, Any]:
@@ -55,14 +62,17 @@ def _sentence(report: HealthReport, tools: int) -> str:
             if count[state]
         ]
         said = f"Of {len(servers)} servers, {' and '.join(parts)}." if len(servers) > 1 else f"{total} {parts[0][2:]}."
-    return f"{said} The configuration file is invalid." if report.others else said
+    troubled = [other for other in report.others if other.state in ("degraded", "down")]
+    told = [f"The {other.name} {_TROUBLE.get(other.name, f'is {other.state}')}." for other in troubled]
+    return " ".join([said, *told])
 
 
 def readiness(infra: Infrastructure) -> tuple[bool, dict[str, Any]]:
-    """Return whether calls can be served, and `status`, `dependencies` (each with state, since, reason), `loop_lag`."""
+    """Return whether calls can be served, and `status`, `reasons`, `dependencies` and `loop_lag`; see `openapi`."""
     report = infra.health.report()
     return report.is_ready, {
         "status": "ready" if report.is_ready else "not_ready",
+        "reasons": list(report.reasons),
         "dependencies": [_dependency(part) for part in (*report.servers, *report.others)],
         "loop_lag": report.loop_lag,
     }
@@ -121,19 +131,33 @@ def _server(infra: Infrastructure, part: DependencyHealth, shown: tuple[Tool, ..
         "era": "",
         "circuit": "closed",
         "connections": {"ready": 0, "opening": 0, "in_flight": 0, "waiting": 0},
+        "replicas": [],
     }
     stack = infra.mcp_client.fleet.stacks.get(part.name)
     if stack is not None:
-        pool = stack.pool.statistics()
-        told["era"] = stack.pool.era
-        told["circuit"] = stack.circuit.state_at(anyio.current_time())
+        replicas = [_replica(replica) for replica in stack.replicas]
+        told["era"] = next((replica["era"] for replica in replicas if replica["era"]), "")
+        # The best of them: while one circuit is closed, calls get through.
+        told["circuit"] = min((replica["circuit"] for replica in replicas), key=_CIRCUITS.index)
         told["connections"] = {
+            count: sum(replica["connections"][count] for replica in replicas) for count in told["connections"]
+        }
+        told["replicas"] = [_dependency(health) | facts for health, facts in zip(part.replicas, replicas, strict=False)]
+    return told
+
+
+def _replica(replica: Replica) -> dict[str, Any]:
+    pool = replica.pool.statistics()
+    return {
+        "era": replica.pool.era,
+        "circuit": replica.circuit.state_at(anyio.current_time()),
+        "connections": {
             "ready": pool.ready,
             "opening": pool.opening,
             "in_flight": pool.in_flight,
             "waiting": pool.waiting,
-        }
-    return told
+        },
+    }
 
 
 def _availability(infra: Infrastructure, name: str) -> dict[str, Any]:

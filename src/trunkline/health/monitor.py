@@ -1,4 +1,4 @@
-"""The health of every server and of our own loop: probed in the background, read without waiting.
+"""The health of everything we depend on, and of our own loop: probed in the background, read without waiting.
 
 Two kinds of evidence feed one fold: active probes, and what live calls and connections tell as events. Reading does no
 I/O, takes no lock and awaits nothing, so a hanging dependency cannot make health hang.
@@ -8,29 +8,14 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import anyio
 
-from trunkline.call import Delivery
-from trunkline.events import (
-    AttemptFinished,
-    CircuitChanged,
-    ConfigRejected,
-    ConfigReloaded,
-    ConnectFailed,
-    ConnectionEnded,
-    ConnectionOpened,
-    ConnectStarted,
-    Emit,
-    Event,
-    LoopLagged,
-    ServerProbed,
-)
-from trunkline.health.report import DependencyHealth, HealthReport, summary, told
-from trunkline.health.status import Status
+from trunkline.events import CircuitChanged, DependencyProbed, Emit, Event, LoopLagged, ServerProbed
+from trunkline.health.fold import HealthFold
+from trunkline.health.report import DependencyHealth, HealthReport, summary
 from trunkline.policy import HealthPolicy
 
 __all__ = ["HealthMonitor", "Probe"]
@@ -41,14 +26,11 @@ _LAG_TOLD = 0.1
 """Seconds of lateness worth an event; less is everyday scheduling."""
 _RECOVERY_PAUSE = 0.2
 """Seconds, at least, between probes of a server whose circuit is not closed."""
-_CONFIGURATION = "configuration"
-_NEVER_DOWN = HealthPolicy(down_after=1_000_000)
-"""A refused configuration file degrades: the last good one is in force."""
 
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """How to ask one server for a sign of life."""
+    """How to ask one replica of a server for a sign of life."""
 
     policy: HealthPolicy
     ping: Callable[[], Awaitable[None]]
@@ -63,89 +45,90 @@ class Probe:
     """Give up the present connections: they have not answered for too long."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Finding:
+    reason: str
+    """Why it is not well; empty when it is."""
+    has_answered: bool
+    duration: float
+
+
 class HealthMonitor:
     """Watches dependencies; `report` tells their last known state."""
 
     def __init__(self, *, emit: Emit, rng: random.Random, wall: Callable[[], float] = time.time) -> None:
         self._emit = emit
         self._rng = rng
-        self._wall = wall
-        self._servers: dict[str, Status] = {}
-        self._others: dict[str, Status] = {}
-        self._wakes: dict[str, anyio.Event] = {}
+        self._known = HealthFold(wall)
+        self._wakes: dict[tuple[str, str | None], anyio.Event] = {}
         self._lag = 0.0
-        self._notes: dict[type[Event], Callable[[Any], None]] = {
-            AttemptFinished: self._note_attempt,
-            ConnectStarted: self._note_connecting,
-            ConnectionOpened: self._note_opened,
-            ConnectFailed: self._note_away,
-            ConnectionEnded: self._note_away,
-            CircuitChanged: self._note_circuit,
-            ServerProbed: self._note_probe,
-            ConfigRejected: self._note_refused_file,
-            ConfigReloaded: self._note_new_file,
-        }
 
     def __repr__(self) -> str:
         report = self.report()
-        states = ", ".join(f"{server.name} {server.state}" for server in report.servers)
+        states = ", ".join(f"{part.name} {part.state}" for part in (*report.servers, *report.others))
         return f"<HealthMonitor {report.state} [{states}]>"
 
     def report(self) -> HealthReport:
         """The last known state of everything. No I/O."""
-        servers = tuple(told(name, status) for name, status in self._servers.items())
-        others = tuple(told(name, status) for name, status in self._others.items())
+        servers, others = self._known.servers(), self._known.others()
         return HealthReport(summary(servers, others), servers, others, self._lag)
 
     def server(self, name: str) -> DependencyHealth | None:
         """The last known state of one server; None for one that is not watched."""
-        status = self._servers.get(name)
-        return None if status is None else told(name, status)
+        return self._known.server(name)
 
-    def add(self, name: str, policy: HealthPolicy) -> None:
-        """Know a server; one that is known keeps its state."""
-        known = self._servers.get(name)
-        if known is None:
-            self._servers[name] = Status(policy, self._wall())
-        else:
-            known.policy = policy
+    def add(self, name: str, policy: HealthPolicy, replicas: Sequence[str | None] = (None,)) -> None:
+        """Know a server and its replicas, None for a lone one; those that are known keep their state."""
+        self._known.add(name, policy, replicas)
 
     def remove(self, name: str) -> None:
         """Forget a server."""
-        self._servers.pop(name, None)
+        self._known.remove(name)
 
-    async def probe(self, name: str, probe: Probe) -> None:
-        """Probe one server now and then, until cancelled."""
+    def observe(self, event: Event) -> None:
+        """Take note of what live calls, connections and the configuration tell."""
+        self._known.observe(event)
+        if isinstance(event, CircuitChanged) and event.new == "open":
+            wake = self._wakes.get((event.server, event.replica))
+            if wake is not None:
+                wake.set()
+
+    async def probe(self, name: str, replica: str | None, probe: Probe) -> None:
+        """Probe one replica of a server now and then, until cancelled."""
         policy, silent = probe.policy, 0
         while True:
-            await self._until_due(name, probe)
+            await self._until_due((name, replica), probe)
             if not probe.is_ready():
                 continue
-            started, reason, answered = anyio.current_time(), "", False
-            try:
-                with anyio.fail_after(policy.timeout):
-                    await probe.ping()
-                answered = True
-            except TimeoutError:
-                reason = f"no sign of life within {policy.timeout:g} s"
-                silent += 1
-            except Exception as error:  # boundary: a probe may fail in any way, and that is its answer
-                reason, answered = str(error) or type(error).__name__, True
+            found = await _ask(probe.ping, policy.timeout)
             now = anyio.current_time()
-            silent = 0 if answered else silent
-            probe.on_result(not reason, now)
-            self._emit(ServerProbed(now, name, None, not reason, now - started, reason))
+            silent = 0 if found.has_answered else silent + 1
+            probe.on_result(not found.reason, now)
+            self._emit(ServerProbed(now, name, replica, not found.reason, found.duration, found.reason))
             if policy.restart_after and silent >= policy.restart_after:
                 silent = 0
                 probe.replace()
 
-    async def _until_due(self, name: str, probe: Probe) -> None:
+    async def watch(self, name: str, check: Callable[[], Awaitable[None]], policy: HealthPolicy) -> None:
+        """Probe something that is no MCP server (a shared cache, an exporter) now and then, until cancelled.
+
+        `check` raises when it is not well. Such a dependency may degrade the whole, and never makes it unready: calls
+        are served without it.
+        """
+        self._known.add_other(name, policy)
+        while True:
+            found = await _ask(check, policy.timeout)
+            now = anyio.current_time()
+            self._emit(DependencyProbed(now, name, not found.reason, found.duration, found.reason))
+            await anyio.sleep(self._jittered(policy.interval))
+
+    async def _until_due(self, key: tuple[str, str | None], probe: Probe) -> None:
         """Wait for the next round, or for the end of an open circuit's time: it is our probe that may close it."""
-        wake = self._wakes.setdefault(name, anyio.Event())
+        wake = self._wakes.setdefault(key, anyio.Event())
         if probe.recovers_in() is None:
-            with anyio.move_on_after(probe.policy.interval * self._rng.uniform(0.8, 1.2)):
+            with anyio.move_on_after(self._jittered(probe.policy.interval)):
                 await wake.wait()
-        self._wakes[name] = anyio.Event()
+        self._wakes[key] = anyio.Event()
         recovers_in = probe.recovers_in()
         if recovers_in is not None:
             await anyio.sleep(max(recovers_in, _RECOVERY_PAUSE))
@@ -160,59 +143,17 @@ class HealthMonitor:
             if self._lag >= _LAG_TOLD:
                 self._emit(LoopLagged(now, self._lag))
 
-    def observe(self, event: Event) -> None:
-        """Take note of what live calls, connections and the configuration tell."""
-        note = self._notes.get(type(event))
-        if note is not None:
-            note(event)
+    def _jittered(self, interval: float) -> float:
+        return interval * self._rng.uniform(0.8, 1.2)
 
-    def _note_attempt(self, event: AttemptFinished) -> None:
-        if event.delivery is Delivery.ANSWERED:
-            status = self._servers.get(event.server)
-            if status is not None and status.state != "healthy":
-                status.note_good(self._wall())
-        elif event.delivery is Delivery.UNKNOWN and event.outcome != "cancelled":
-            self._note_bad(event.server, f"a call ended in {event.outcome}")
 
-    def _note_connecting(self, event: ConnectStarted) -> None:
-        status = self._servers.get(event.server)
-        if status is not None and status.state == "unknown":
-            status.reason = "connecting"
-
-    def _note_opened(self, event: ConnectionOpened) -> None:
-        # Handshake and listing: two requests were answered.
-        self._note_good(event.server, signs=2)
-
-    def _note_away(self, event: ConnectFailed | ConnectionEnded) -> None:
-        closed = isinstance(event, ConnectionEnded) and event.deliberate
-        if not event.ready and not closed:
-            self._note_bad(event.server, event.reason)
-
-    def _note_circuit(self, event: CircuitChanged) -> None:
-        if event.new == "open":
-            self._note_bad(event.server, f"circuit open: {event.reason}")
-            if (wake := self._wakes.get(event.server)) is not None:
-                wake.set()
-
-    def _note_probe(self, event: ServerProbed) -> None:
-        if event.healthy:
-            self._note_good(event.server)
-        else:
-            self._note_bad(event.server, event.reason)
-
-    def _note_refused_file(self, event: ConfigRejected) -> None:
-        status = self._others.setdefault(_CONFIGURATION, Status(_NEVER_DOWN, self._wall()))
-        status.note_bad(f"the changed file is not in force: {event.problems[0]}", self._wall())
-
-    def _note_new_file(self, _event: ConfigReloaded) -> None:
-        self._others.pop(_CONFIGURATION, None)
-
-    def _note_good(self, server: str, signs: int = 1) -> None:
-        status = self._servers.get(server)
-        if status is not None:
-            status.note_good(self._wall(), signs)
-
-    def _note_bad(self, server: str, reason: str) -> None:
-        status = self._servers.get(server)
-        if status is not None:
-            status.note_bad(reason, self._wall())
+async def _ask(question: Callable[[], Awaitable[None]], timeout: float) -> _Finding:
+    started, reason = anyio.current_time(), ""
+    with anyio.move_on_after(timeout) as scope:
+        try:
+            await question()
+        except Exception as error:  # boundary: a probe may fail in any way, and that is its answer
+            reason = str(error) or type(error).__name__
+    if scope.cancelled_caught:
+        reason = f"no sign of life within {timeout:g} s"
+    return _Finding(reason, not scope.cancelled_caught, anyio.current_time() - started)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import anyio
-from mcp_types import INTERNAL_ERROR, Result
+from mcp_types import Result
 
 from trunkline import clock
-from trunkline.call import Call, Delivery, Service
-from trunkline.errors import CallFailed, CircuitOpen, ServerError
+from trunkline.call import Call, Service
+from trunkline.errors import CallFailed, CircuitOpen
 from trunkline.resilience.circuit import Circuit, Verdict
+from trunkline.resilience.judgement import judge, judge_abandoned
 
 __all__ = ["BreakerLayer"]
 
@@ -49,29 +50,14 @@ class BreakerLayer:
             result = await call_next(call)
             verdict = Verdict.SUCCESS
         except CallFailed as error:
-            verdict, soft = _judge(error)
+            verdict, soft = judge(error)
             incident = error.incident
             raise
         except anyio.get_cancelled_exc_class():
-            # Abandoned because the deadline passed while the server had it: the server was too slow.
-            if call.delivery is Delivery.UNKNOWN and clock.now() >= call.deadline:
-                verdict = Verdict.FAILURE
+            verdict = judge_abandoned(call.delivery, clock.now(), call.deadline)
             raise
         finally:
             # The time in the queue is ours, not the server's.
             duration = call.server_time
             self._circuit.release(permit, verdict, clock.now(), duration=duration, soft=soft, incident=incident)
         return result
-
-
-def _judge(error: CallFailed) -> tuple[Verdict, bool]:
-    """What a failure says about the server, and whether it is only a sign of overload."""
-    if isinstance(error, ServerError):
-        if error.is_overload or error.error_code == INTERNAL_ERROR:
-            return Verdict.FAILURE, True
-        if error.delivery in (Delivery.ANSWERED, Delivery.REFUSED):
-            # It answered, so it is well; what it did not like was this call.
-            return Verdict.SUCCESS, False
-    if error.delivery is Delivery.ANSWERED:
-        return Verdict.SUCCESS, False
-    return Verdict.FAILURE, False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import anyio
 from mcp_types import Result
 
-from trunkline.call import Call, Delivery, Service
+from trunkline.call import Call, Service
 from trunkline.errors import DeadlineExceeded
 
 __all__ = ["DeadlineLayer"]
@@ -23,12 +23,4 @@ class DeadlineLayer:
         with anyio.CancelScope(deadline=call.deadline):
             return await call_next(call)
         # Only this scope's own cancellation leads here; anybody else's has been raised through it.
-        may_have_run = call.may_have_run or call.delivery in (Delivery.UNKNOWN, Delivery.ANSWERED)
-        state = "it may have run" if may_have_run else "it was not sent"
-        where = f" on server {call.server!r}" if call.server else ""
-        raise DeadlineExceeded(
-            f"{call.name!r}{where} did not finish within {call.deadline - call.started:g} s; {state}",
-            may_have_run=may_have_run,
-            tool=call.name,
-            server=call.server,
-        )
+        raise DeadlineExceeded.of(call, call.deadline)

@@ -46,7 +46,7 @@ class ObserveLayer:
                         attempts=call.attempts,
                         cache=call.cached,
                         fallback=call.fallback,
-                        degraded=call.fallback is not None or call.cached == "stale",
+                        degraded=call.degraded or call.fallback is not None or call.cached == "stale",
                         duration=clock.now() - call.started,
                     )
                 )

@@ -73,6 +73,8 @@ HISTOGRAMS: Final = (
 
 COUNTERS: Final = (
     ("trunkline_retries", "Attempts made again.", "retries", ("mcp_server", "gen_ai_tool_name", "error_type")),
+    ("trunkline_hedges", "Second attempts at a slow call.", "hedges", ("mcp_server", "gen_ai_tool_name")),
+    ("trunkline_ejections", "Replicas left out for doing worse.", "ejections", ("mcp_server", "replica")),
     (
         "trunkline_circuit_transitions",
         "Changes of a circuit's state.",

@@ -21,9 +21,12 @@ from trunkline.events import (
     ConnectFailed,
     ConnectionEnded,
     ConnectionOpened,
+    DependencyProbed,
     Event,
+    HedgeStarted,
     LoopLagged,
     ObserverFailed,
+    ReplicaEjected,
     RetryScheduled,
     ServerProbed,
     ToolDrifted,
@@ -48,11 +51,14 @@ class EventFold:
             CallFinished: self._call_finished,
             AttemptFinished: self._attempt_finished,
             RetryScheduled: lambda event: count("retries", event.server, event.name, event.reason),
+            HedgeStarted: lambda event: count("hedges", event.server, event.name),
+            ReplicaEjected: lambda event: count("ejections", event.server, event.replica),
             CircuitChanged: self._circuit_changed,
             ConnectionOpened: lambda event: count("opened", event.server, event.replica or ""),
             ConnectionEnded: lambda event: count("lost", event.server, event.replica or ""),
             ConnectFailed: lambda event: count("connect_failures", event.server, event.replica or ""),
             ServerProbed: self._server_probed,
+            DependencyProbed: self._dependency_probed,
             ToolsChanged: self._tools_changed,
             ToolDrifted: lambda event: count("tool_drifts", event.server),
             LoopLagged: lambda event: store.note(store.loop_lag, event.lag),
@@ -102,10 +108,16 @@ class EventFold:
         store.count("transitions", event.server, event.replica or "", event.old, event.new)
 
     def _server_probed(self, event: ServerProbed) -> None:
+        self._probed(event.server, event.replica or "", event)
+
+    def _dependency_probed(self, event: DependencyProbed) -> None:
+        self._probed(event.name, "", event)
+
+    def _probed(self, component: str, replica: str, event: ServerProbed | DependencyProbed) -> None:
         store = self._store
-        store.healthy[clean(event.server), clean(event.replica or "")] = event.healthy
+        store.healthy[clean(component), clean(replica)] = event.healthy
         outcome = "ok" if event.healthy else "error"
-        store.note(store.probes.find((event.server, event.replica or "", outcome)), event.duration)
+        store.note(store.probes.find((component, replica, outcome)), event.duration)
 
     def _tools_changed(self, event: ToolsChanged) -> None:
         store = self._store

@@ -43,6 +43,8 @@ class MetricStore:
         self.loop_lag = Series((), Windows())
         self.tallies = {
             "retries": Tally("server", "tool", "reason", limit=max_series),
+            "hedges": Tally("server", "tool", limit=max_series),
+            "ejections": Tally("server", "replica", limit=max_series),
             "transitions": Tally("server", "replica", "from", "to", limit=max_series),
             "opened": Tally("server", "replica", limit=max_series),
             "lost": Tally("server", "replica", limit=max_series),

@@ -19,7 +19,7 @@ from trunkline.registry.chronicle import Chronicle
 from trunkline.registry.listing import MAX_TOOLS, Listing, read_listing
 from trunkline.registry.names import Names
 from trunkline.registry.tool import Tool, shown_prefix
-from trunkline.registry.wording import listed, shortened
+from trunkline.registry.wording import difference, shortened
 
 __all__ = ["ToolRegistry"]
 
@@ -91,6 +91,11 @@ class ToolRegistry:
     def subscriber_failures(self) -> int:
         """How often a subscriber raised."""
         return self._chronicle.failures
+
+    @property
+    def policies(self) -> Mapping[str, ToolPolicy]:
+        """The policies in force, by shown name, also of tools no server has shown so far."""
+        return self._policies
 
     def subscribe(self, callback: Callable[[RegistryChange], None]) -> Callable[[], None]:
         """Tell `callback` of every change, once it is in force; returns a function that ends this."""
@@ -230,7 +235,7 @@ class ToolRegistry:
             moved = drifted if drifted and server == also else {}
             changed = tuple(tool for name in after if (tool := new.by_name[name]).target in moved) if moved else ()
             if added or removed:
-                self._chronicle.note(server, "changed", _difference(added, removed))
+                self._chronicle.note(server, "changed", difference(added, removed))
                 self._emit(ToolsChanged(self._now, server, added, removed, len(after)))
             self._chronicle.note_tools("drifted", ((server, tool.name, "its definition changed") for tool in changed))
             for tool in changed:
@@ -238,10 +243,3 @@ class ToolRegistry:
             if added or removed or changed:
                 names = tuple(tool.name for tool in changed)
                 self._chronicle.tell(RegistryChange("tools", server, added, removed, names))
-
-
-def _difference(added: Sequence[str], removed: Sequence[str]) -> str:
-    parts = [
-        f"{len(names)} {what}: {listed(names)}" for what, names in (("added", added), ("removed", removed)) if names
-    ]
-    return "; ".join(parts)

@@ -9,12 +9,12 @@ import difflib
 import heapq
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from types import MappingProxyType
 from typing import Any, Final
 
-__all__ = ["kind_of", "listed", "nearest", "printable", "quoted", "shortened"]
+__all__ = ["difference", "kind_of", "listed", "nearest", "printable", "quoted", "shortened"]
 
 # C0 and C1 controls, surrogates (no UTF-8 exists for them), bidirectional overrides and invisible tag characters:
 # the last two make a text read differently to a person than to a model.
@@ -110,3 +110,11 @@ def nearest(name: str, names: Iterable[str], count: int = 3) -> tuple[str, ...]:
 
 def _pairs(text: str) -> set[str]:
     return {text[at : at + 2].casefold() for at in range(len(text) - 1)}
+
+
+def difference(added: Sequence[str], removed: Sequence[str]) -> str:
+    """What came and went, in words: "2 added: a, b; 1 removed: c"."""
+    parts = [
+        f"{len(names)} {what}: {listed(names)}" for what, names in (("added", added), ("removed", removed)) if names
+    ]
+    return "; ".join(parts)

@@ -17,13 +17,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mcp_types import INVALID_PARAMS
+
 from trunkline.call import Delivery
-from trunkline.errors import CallFailed, DeadlineExceeded, ServerError
+from trunkline.errors import CallFailed, DeadlineExceeded, InvalidArguments, ServerError, ToolNotFound
 
 if TYPE_CHECKING:
     from trunkline.errors import CallError
 
-__all__ = ["Decision", "may_retry"]
+__all__ = ["Decision", "may_fall_back", "may_retry"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,3 +67,16 @@ def may_retry(error: CallError, *, repeatable: bool) -> Decision:
     if error.delivery is Delivery.UNKNOWN:
         return _REPEATABLE if repeatable else _UNKNOWN
     return _ANSWERED
+
+
+def may_fall_back(error: CallError, *, repeatable: bool) -> bool:
+    """Whether another server or tool may be asked after a call ended in `error`.
+
+    Never where the tool may have run, unless it is `repeatable`; and not for the caller's own mistakes, which no
+    substitute mends.
+    """
+    if isinstance(error, (InvalidArguments, ToolNotFound)):
+        return False
+    if isinstance(error, ServerError) and error.error_code == INVALID_PARAMS:
+        return False
+    return repeatable or not error.may_have_run

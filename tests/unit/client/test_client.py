@@ -160,7 +160,7 @@ def test_a_tools_availability_follows_its_servers_connection_and_circuit(event: 
     registry = ToolRegistry()
     registry.add_server("s", ServerPolicy())
     registry.update("s", [types.Tool(name="read", input_schema={"type": "object"})], 0.0)
-    bus = EventBus([AvailabilityFold(registry)])
+    bus = EventBus([AvailabilityFold(registry, lambda _server: [None])])
     bus.emit(OPENED)
     bus.emit(event)
     found = registry.availability("s_read")

@@ -76,9 +76,9 @@ async def test_a_changed_policy_keeps_the_connections() -> None:
     events: list[Event] = []
     first = settings("a")
     async with client_of(first, events=events) as client:
-        pool = client.fleet.stacks["a"].pool
+        pool = client.fleet.stacks["a"].replicas[0].pool
         client.apply([replace(first, policy=replace(first.policy, retry=RetryPolicy(enabled=False)))])
-        assert client.fleet.stacks["a"].pool is pool
+        assert client.fleet.stacks["a"].replicas[0].pool is pool
         assert not (await client.call_tool("a_write")).is_error
         await anyio.sleep(10.0)
     assert sum(isinstance(event, ConnectionOpened) for event in events) == 1
@@ -90,12 +90,12 @@ async def test_a_change_below_the_stack_opens_new_connections_and_drops_no_call(
     server = ScriptedServer(slow(1.0))
     first = settings("a", server)
     async with client_of(first, events=events) as client:
-        pool = client.fleet.stacks["a"].pool
+        pool = client.fleet.stacks["a"].replicas[0].pool
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(client.call_tool, "a_write")
             await anyio.sleep(0.1)
             client.apply([replace(first, policy=replace(first.policy, **changed))])
-            assert client.fleet.stacks["a"].pool is not pool
+            assert client.fleet.stacks["a"].replicas[0].pool is not pool
             assert not (await client.call_tool("a_write")).is_error
 
 

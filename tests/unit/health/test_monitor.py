@@ -209,7 +209,7 @@ async def test_a_well_server_is_probed_at_its_interval_with_jitter() -> None:
     monitor, events = watching()
     server = Server(well)
     with anyio.move_on_after(1000.0):
-        await monitor.probe("s", server.probe())
+        await monitor.probe("s", None, server.probe())
     gaps = [later - earlier for earlier, later in zip(server.asked, server.asked[1:], strict=False)]
     assert all(8.0 <= gap <= 12.0 for gap in gaps)
     assert len({round(gap, 3) for gap in gaps}) > 50
@@ -223,8 +223,8 @@ async def test_a_hanging_probe_is_given_up_and_told_and_does_not_delay_another_s
     hanging, other = Server(anyio.sleep_forever), Server(well)
     with anyio.move_on_after(100.0):
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(monitor.probe, "s", hanging.probe())
-            tasks.start_soon(monitor.probe, "t", other.probe())
+            tasks.start_soon(monitor.probe, "s", None, hanging.probe())
+            tasks.start_soon(monitor.probe, "t", None, other.probe())
     probed = [event for event in events if isinstance(event, ServerProbed) and event.server == "s"]
     assert {(event.healthy, event.duration, event.reason) for event in probed} == {
         (False, 2.0, "no sign of life within 2 s")
@@ -240,7 +240,7 @@ async def test_reading_health_takes_no_time_while_every_probe_hangs() -> None:
     monitor, _ = watching(*[f"s{number}" for number in range(50)])
     async with anyio.create_task_group() as tasks:
         for number in range(50):
-            tasks.start_soon(monitor.probe, f"s{number}", Server(anyio.sleep_forever).probe())
+            tasks.start_soon(monitor.probe, f"s{number}", None, Server(anyio.sleep_forever).probe())
         await anyio.sleep(11.0)
         virtual, real = anyio.current_time(), time.perf_counter()
         report = monitor.report()
@@ -261,7 +261,7 @@ async def test_a_silent_connection_is_replaced_once_for_every_three_probes() -> 
     monitor, _ = watching()
     server = Server(anyio.sleep_forever)
     with anyio.move_on_after(120.0):
-        await monitor.probe("s", server.probe())
+        await monitor.probe("s", None, server.probe())
     assert server.replaced == len(server.results) // 3 > 0
 
 
@@ -269,7 +269,7 @@ async def test_a_server_that_answers_badly_is_not_silent() -> None:
     monitor, _ = watching()
     server = Server(refuses)
     with anyio.move_on_after(120.0):
-        await monitor.probe("s", server.probe())
+        await monitor.probe("s", None, server.probe())
     assert server.replaced == 0
     assert set(server.results) == {False}
     assert state_of(monitor) == ("down", "connection reset")
@@ -279,7 +279,7 @@ async def test_connections_that_are_never_to_be_replaced_are_not() -> None:
     monitor, _ = watching()
     server = Server(anyio.sleep_forever)
     with anyio.move_on_after(120.0):
-        await monitor.probe("s", server.probe(HealthPolicy(interval=1.0, timeout=1.0, restart_after=0)))
+        await monitor.probe("s", None, server.probe(HealthPolicy(interval=1.0, timeout=1.0, restart_after=0)))
     assert server.replaced == 0
 
 
@@ -287,7 +287,7 @@ async def test_without_a_connection_nobody_is_asked() -> None:
     monitor, events = watching()
     server = Server(well, is_ready=False)
     with anyio.move_on_after(100.0):
-        await monitor.probe("s", server.probe())
+        await monitor.probe("s", None, server.probe())
     assert server.asked == []
     assert events == []
 
@@ -296,7 +296,7 @@ async def test_an_open_circuit_is_probed_as_soon_as_its_time_is_over() -> None:
     monitor, _ = watching()
     server = Server(well)
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(monitor.probe, "s", server.probe())
+        tasks.start_soon(monitor.probe, "s", None, server.probe())
         await anyio.sleep(1.0)
         server.recovers_in = 3.0
         monitor.observe(CircuitChanged(1.0, "s", None, "closed", "open", "5 failures in a row"))

@@ -20,6 +20,7 @@ from trunkline.errors import (
     DeadlineExceeded,
     InvalidArguments,
     InvalidResult,
+    RateLimited,
     ServerError,
     ServerUnavailable,
     ToolNotFound,
@@ -67,6 +68,7 @@ NEVER: dict[str, Make] = {
     "circuit open": lambda: CircuitOpen("no", retry_after=1.0),
     "bulkhead full": lambda: BulkheadFull("no"),
     "no connection": lambda: ServerUnavailable("no"),
+    "sent too much": lambda: RateLimited("no"),
     "deadline passed before it was sent": lambda: DeadlineExceeded("no", may_have_run=False),
     "deadline passed after it was sent": lambda: DeadlineExceeded("no", may_have_run=True),
 }

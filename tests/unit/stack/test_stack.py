@@ -13,6 +13,7 @@ from mcp_types import Result
 
 from tests.unit.layers.calls import Hanging, Scripted, a_call, answer
 from trunkline.call import Call, Layer, Service, compose
+from trunkline.client_stack import client_stack
 from trunkline.endpoint import HttpEndpoint, InProcessEndpoint, ServerSettings, StdioEndpoint
 from trunkline.errors import (
     AttemptTimeout,
@@ -23,9 +24,10 @@ from trunkline.errors import (
     ServerUnavailable,
 )
 from trunkline.events import CallFinished, CircuitChanged, Event
-from trunkline.policy import BreakerPolicy, BulkheadPolicy, RetryPolicy, ServerPolicy
+from trunkline.policy import BreakerPolicy, BulkheadPolicy, HedgePolicy, RatePolicy, RetryPolicy, ServerPolicy
 from trunkline.pool.pool import Pool
-from trunkline.stack import CLIENT_ORDER, SERVER_ORDER, Position, ServerStack, client_stack
+from trunkline.server_stack import ServerStack
+from trunkline.stack import CLIENT_ORDER, REPLICA_ORDER, SERVER_ORDER, Position
 
 pytestmark = pytest.mark.anyio
 
@@ -38,18 +40,26 @@ class Connections:
     def __init__(self, service: Service) -> None:
         self.send = service
 
+        self.is_ready = True
+
     def on_ready(self, now: float) -> None:
         """Replaced by the stack."""
 
 
-def a_stack(service: Service, events: list[Event] | None = None, **policies: Any) -> ServerStack:
+def no_ladder(_call: Call) -> tuple[()]:
+    """Nothing stands in for anything."""
+    return ()
+
+
+def a_stack(service: Service, events: list[Event] | None = None, replicas: int = 1, **policies: Any) -> ServerStack:
     """A server's stack over `service`."""
+    others = tuple(InProcessEndpoint(object()) for _ in range(replicas - 1))
     return ServerStack(
-        replace(IN_PROCESS, policy=ServerPolicy(**policies)),
+        replace(IN_PROCESS, policy=ServerPolicy(**policies), replicas=others),
         emit=(events if events is not None else []).append,
         rng=random.Random(1),
-        on_listing=lambda _tools: None,
-        pool=cast("Pool", Connections(service)),
+        on_listing=lambda _replica, _tools: None,
+        make_pool=lambda *_args, **_options: cast("Pool", Connections(service)),
     )
 
 
@@ -77,8 +87,11 @@ def passed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 async def test_a_call_passes_the_clients_layers_in_the_order_that_is_written_down(passed: list[str]) -> None:
-    await client_stack(Scripted(), emit=lambda _event: None)(a_call())
-    assert passed == ["Observe down", "Deadline down", "Deadline up", "Observe up"]
+    await client_stack(Scripted(), ladder=no_ladder, emit=lambda _event: None)(a_call())
+    assert passed == [
+        *("Observe down", "Deadline down", "Fallback down"),
+        *("Fallback up", "Deadline up", "Observe up"),
+    ]
     built = [position.name for position in CLIENT_ORDER if position.built]
     assert [name.removesuffix(" down").lower() for name in passed[: len(built)]] == built
 
@@ -87,7 +100,14 @@ async def test_an_attempt_passes_the_servers_layers_in_the_order_that_is_written
     await a_stack(Scripted()).send(a_call())
     down = ["Validate", "Retry", "Breaker", "Timeout", "Bulkhead"]
     assert passed == [f"{name} down" for name in down] + [f"{name} up" for name in reversed(down)]
-    assert [name.lower() for name in down] == [position.name for position in SERVER_ORDER if position.built]
+
+
+async def test_with_every_layer_enabled_none_is_missing_from_the_written_order(passed: list[str]) -> None:
+    await a_stack(Scripted(), replicas=2, hedge=HedgePolicy(enabled=True), rate=RatePolicy(per_second=5.0)).send(
+        a_call()
+    )
+    down = [name.removesuffix(" down").lower() for name in passed if name.endswith("down")]
+    assert down == [position.name for position in (*SERVER_ORDER, *REPLICA_ORDER) if position.built]
 
 
 async def test_only_what_is_below_retry_is_passed_again_by_the_second_attempt(passed: list[str]) -> None:
@@ -96,13 +116,13 @@ async def test_only_what_is_below_retry_is_passed_again_by_the_second_attempt(pa
     assert counted == {"Validate": 1, "Retry": 1, "Breaker": 2, "Timeout": 2, "Bulkhead": 2}
 
 
-@pytest.mark.parametrize("position", [*CLIENT_ORDER, *SERVER_ORDER], ids=lambda position: position.name)
+@pytest.mark.parametrize("position", [*CLIENT_ORDER, *SERVER_ORDER, *REPLICA_ORDER], ids=lambda position: position.name)
 def test_every_position_has_its_reason(position: Position) -> None:
     assert len(position.reason.split()) >= 5
 
 
 def test_no_position_is_named_twice() -> None:
-    names = [position.name for position in (*CLIENT_ORDER, *SERVER_ORDER)]
+    names = [position.name for position in (*CLIENT_ORDER, *SERVER_ORDER, *REPLICA_ORDER)]
     assert len(names) == len(set(names))
 
 
@@ -116,7 +136,7 @@ async def test_a_layer_that_is_not_enabled_is_not_there(passed: list[str], layer
 
 async def test_the_observer_sees_the_deadline_pass() -> None:
     events: list[Event] = []
-    service = client_stack(Hanging(sent=True), emit=events.append)
+    service = client_stack(Hanging(sent=True), ladder=no_ladder, emit=events.append)
     with pytest.raises(DeadlineExceeded):
         await service(a_call())
     assert [event.outcome for event in events if isinstance(event, CallFinished)] == ["DeadlineExceeded"]
@@ -124,7 +144,7 @@ async def test_the_observer_sees_the_deadline_pass() -> None:
 
 async def test_a_malformed_call_is_told_its_mistakes_even_while_the_circuit_is_open() -> None:
     stack = a_stack(Scripted())
-    stack.circuit.force_open(anyio.current_time())
+    stack.replicas[0].circuit.force_open(anyio.current_time())
     with pytest.raises(InvalidArguments):
         await stack.send(a_call(problems=lambda _arguments: ("n: missing",)))
     assert stack.budget.balance == 100.0
@@ -143,7 +163,7 @@ async def test_timeouts_are_seen_by_the_circuit() -> None:
     stack = a_stack(Hanging(sent=True), attempt_timeout=1.0, breaker=BreakerPolicy(consecutive=1))
     with pytest.raises(AttemptTimeout):
         await stack.send(a_call(repeatable=False))
-    assert stack.circuit.state == "open"
+    assert stack.replicas[0].circuit.state == "open"
 
 
 async def test_waiting_for_a_turn_is_part_of_the_attempts_time() -> None:
@@ -162,15 +182,15 @@ async def test_waiting_for_a_turn_is_part_of_the_attempts_time() -> None:
         with pytest.raises(ServerUnavailable):
             await stack.send(a_call())
         assert anyio.current_time() - started == pytest.approx(1.0)
-    assert stack.admission.in_flight == stack.admission.waiting == 0
+    assert stack.replicas[0].admission.in_flight == stack.replicas[0].admission.waiting == 0
 
 
 async def test_an_attempt_that_the_circuit_refuses_never_holds_a_place() -> None:
     stack = a_stack(Scripted())
-    stack.circuit.force_open(anyio.current_time())
+    stack.replicas[0].circuit.force_open(anyio.current_time())
     with pytest.raises(CircuitOpen):
         await stack.send(a_call())
-    assert stack.admission.entered == 0
+    assert stack.replicas[0].admission.entered == 0
 
 
 async def test_two_servers_share_no_state() -> None:
@@ -178,17 +198,18 @@ async def test_two_servers_share_no_state() -> None:
     one, two = a_stack(Scripted([ConnectionLost("gone")]), breaker=breaker), a_stack(Scripted(), breaker=breaker)
     with pytest.raises(ConnectionLost):
         await one.send(a_call(repeatable=False))
-    assert (one.circuit.state, two.circuit.state) == ("open", "closed")
+    assert (one.replicas[0].circuit.state, two.replicas[0].circuit.state) == ("open", "closed")
     assert await two.send(a_call()) == answer()
-    for name in ("circuit", "budget", "admission", "pool"):
-        assert getattr(one, name) is not getattr(two, name)
+    assert one.budget is not two.budget
+    for name in ("circuit", "admission", "pool"):
+        assert getattr(one.replicas[0], name) is not getattr(two.replicas[0], name)
 
 
 async def test_a_circuits_moves_are_told_with_the_servers_name() -> None:
     events: list[Event] = []
     stack = a_stack(Scripted(), events)
-    stack.circuit.force_open(3.0)
-    stack.circuit.force_closed(4.0)
+    stack.replicas[0].circuit.force_open(3.0)
+    stack.replicas[0].circuit.force_closed(4.0)
     assert events == [
         CircuitChanged(3.0, "s", None, "closed", "open", "forced open"),
         CircuitChanged(4.0, "s", None, "open", "closed", "forced closed"),
@@ -199,9 +220,9 @@ async def test_a_new_connection_proves_as_much_as_the_circuit_asks_for() -> None
     stack = a_stack(Scripted([ConnectionLost("gone")]), breaker=BreakerPolicy(consecutive=1, successes=3))
     with pytest.raises(ConnectionLost):
         await stack.send(a_call(repeatable=False))
-    states = [stack.circuit.state]
-    stack.pool.on_ready(anyio.current_time())
-    assert [*states, stack.circuit.state] == ["open", "closed"]
+    states = [stack.replicas[0].circuit.state]
+    stack.replicas[0].pool.on_ready(anyio.current_time())
+    assert [*states, stack.replicas[0].circuit.state] == ["open", "closed"]
 
 
 @pytest.mark.parametrize(
@@ -211,9 +232,12 @@ async def test_a_new_connection_proves_as_much_as_the_circuit_asks_for() -> None
 )
 async def test_how_many_attempts_are_let_in_depends_on_the_transport(endpoint: Any, limit: int) -> None:
     stack = ServerStack(
-        ServerSettings("s", endpoint), emit=lambda _event: None, rng=random.Random(1), on_listing=lambda _tools: None
+        ServerSettings("s", endpoint),
+        emit=lambda _event: None,
+        rng=random.Random(1),
+        on_listing=lambda _replica, _tools: None,
     )
-    assert stack.admission.limit == limit
+    assert stack.replicas[0].admission.limit == limit
 
 
 async def test_a_stack_says_in_one_line_how_it_is() -> None:

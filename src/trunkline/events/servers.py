@@ -1,0 +1,132 @@
+"""What happened to servers, their replicas, connections and tools."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from trunkline.events.event import Event
+
+__all__ = [
+    "CircuitChanged",
+    "CircuitState",
+    "ConnectFailed",
+    "ConnectStarted",
+    "ConnectionEnded",
+    "ConnectionOpened",
+    "ReplicaEjected",
+    "ReplicaReadmitted",
+    "ServerProbed",
+    "ToolDrifted",
+    "ToolsChanged",
+]
+
+CircuitState: TypeAlias = Literal["closed", "open", "half_open"]
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectStarted(Event):
+    """A connection is being opened."""
+
+    server: str
+    replica: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionOpened(Event):
+    """A connection finished its handshake and its listing, and takes calls."""
+
+    server: str
+    replica: str | None
+    era: str
+    """Protocol version: `2025-11-25` (handshake) or `2026-07-28` (stateless), or an older handshake's."""
+    duration: float
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionEnded(Event):
+    """An open connection ended, by its own fault or because it was closed."""
+
+    server: str
+    replica: str | None
+    reason: str
+    in_flight: int
+    """Attempts that were waiting for an answer on it."""
+    ready: int
+    """Connections to this server that still take calls."""
+    deliberate: bool = False
+    """Whether it was closed or replaced by us, not lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectFailed(Event):
+    """A connection could not be opened; another try follows after `delay` seconds."""
+
+    server: str
+    replica: str | None
+    reason: str
+    failures: int
+    """In a row."""
+    delay: float
+    ready: int
+    """Connections to this server that take calls."""
+
+
+@dataclass(frozen=True, slots=True)
+class CircuitChanged(Event):
+    """A circuit moved from one state to another."""
+
+    server: str
+    replica: str | None
+    old: CircuitState
+    new: CircuitState
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaEjected(Event):
+    """A replica does worse than the others and is left out for a while."""
+
+    server: str
+    replica: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaReadmitted(Event):
+    """A replica that was left out is asked again."""
+
+    server: str
+    replica: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServerProbed(Event):
+    """A background health probe ended."""
+
+    server: str
+    replica: str | None
+    healthy: bool
+    duration: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolsChanged(Event):
+    """A server's listing differs from the one known before. Tool names as shown to callers."""
+
+    server: str
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class ToolDrifted(Event):
+    """A tool kept its name and changed its description or schemas."""
+
+    server: str
+    name: str
+    old_fingerprint: str
+    new_fingerprint: str

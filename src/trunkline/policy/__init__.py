@@ -1,0 +1,36 @@
+"""What each part of the call path obeys: frozen numbers with their units, checked at birth.
+
+No behaviour here. A policy's docstrings are the reference of the configuration file: the keys are the field names.
+Sources of the defaults: `docs/decisions/0004-defaults.md`.
+"""
+
+from __future__ import annotations
+
+from trunkline.policy.attempts import (
+    BreakerPolicy,
+    BulkheadPolicy,
+    HedgePolicy,
+    OutlierPolicy,
+    RatePolicy,
+    RetryPolicy,
+)
+from trunkline.policy.checks import require
+from trunkline.policy.servers import Era, HealthPolicy, PoolPolicy, ServerPolicy
+from trunkline.policy.tools import DomainPolicy, FallbackPolicy, ToolPolicy
+
+__all__ = [
+    "BreakerPolicy",
+    "BulkheadPolicy",
+    "DomainPolicy",
+    "Era",
+    "FallbackPolicy",
+    "HealthPolicy",
+    "HedgePolicy",
+    "OutlierPolicy",
+    "PoolPolicy",
+    "RatePolicy",
+    "RetryPolicy",
+    "ServerPolicy",
+    "ToolPolicy",
+    "require",
+]

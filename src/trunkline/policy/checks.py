@@ -1,0 +1,32 @@
+"""What a policy may hold, in the words all policies use when they refuse a value."""
+
+from __future__ import annotations
+
+__all__ = ["not_negative", "positive", "ratio", "require"]
+
+
+def require(condition: bool, field_name: str, found: object, expected: str) -> None:
+    """Raise a `ValueError` in the words all policies use."""
+    if not condition:
+        raise ValueError(f"{field_name} = {found!r}: expected {expected}")
+
+
+def positive(policy: object, *names: str) -> None:
+    """Refuse a named field that is neither None nor greater than 0."""
+    for name in names:
+        value = getattr(policy, name)
+        require(value is None or value > 0, name, value, "a number greater than 0")
+
+
+def not_negative(policy: object, *names: str) -> None:
+    """Refuse a named field that is neither None nor 0 or more."""
+    for name in names:
+        value = getattr(policy, name)
+        require(value is None or value >= 0, name, value, "0 or more")
+
+
+def ratio(policy: object, *names: str) -> None:
+    """Refuse a named field that is neither None nor in (0, 1]."""
+    for name in names:
+        value = getattr(policy, name)
+        require(value is None or 0 < value <= 1, name, value, "a ratio greater than 0, at most 1")

@@ -1,0 +1,58 @@
+"""What one tool or one domain obeys, beside its server's policy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from trunkline.policy.checks import positive, ratio, require
+
+__all__ = ["DomainPolicy", "FallbackPolicy", "ToolPolicy"]
+
+
+@dataclass(frozen=True, slots=True)
+class FallbackPolicy:
+    """What answers instead of a tool that cannot: another tool first, then an answer given here."""
+
+    enabled: bool = True
+    tool: str | None = None
+    """Name of the substitute, as shown to callers."""
+    arguments: Mapping[str, Any] | None = None
+    """The substitute's arguments: "$query" is the call's own argument `query`, left out where the call has none; "$$"
+    begins a text with one dollar sign; anything else stands for itself. None passes on the call's own arguments."""
+    answer: str | Mapping[str, Any] | None = None
+    """The last resort: a text, or a table as structured content."""
+
+    def __post_init__(self) -> None:
+        require(self.tool != "", "tool", self.tool, "the name of a tool")
+        require(self.arguments is None or self.tool is not None, "arguments", self.arguments, "a tool to give them to")
+
+
+@dataclass(frozen=True, slots=True)
+class ToolPolicy:
+    """What differs for one tool. The key in the configuration is the tool's name as shown to callers."""
+
+    idempotent: bool | None = None
+    """Whether running it twice is harmless; None leaves it to the annotations of a trusted server."""
+    timeout: float | None = None
+    """Seconds the whole call may take; None takes the server's."""
+    attempt_timeout: float | None = None
+    """Seconds one attempt may take; None takes the server's."""
+    fallback: FallbackPolicy = field(default_factory=FallbackPolicy)
+
+    def __post_init__(self) -> None:
+        positive(self, "timeout", "attempt_timeout")
+
+
+@dataclass(frozen=True, slots=True)
+class DomainPolicy:
+    """What one domain is held to; the thresholds become alerts."""
+
+    p95: float | None = None
+    """Seconds."""
+    error_ratio: float | None = None
+
+    def __post_init__(self) -> None:
+        positive(self, "p95")
+        ratio(self, "error_ratio")
