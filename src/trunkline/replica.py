@@ -89,8 +89,12 @@ class Replica:
             )
         if policy.bulkhead.enabled:
             most = self.admission.limit
-            adaptive = AdaptiveLimit(most, min(policy.bulkhead.minimum, most)) if policy.bulkhead.adaptive else None
-            layers["bulkhead"] = BulkheadLayer(self.admission, allowance=self.circuit.allowance, adaptive=adaptive)
+            layers["bulkhead"] = BulkheadLayer(
+                self.admission,
+                AdaptiveLimit(most, min(policy.bulkhead.minimum, most)),
+                allowance=self.circuit.allowance,
+                is_adaptive=policy.bulkhead.adaptive,
+            )
         return layers
 
     def _prove(self, now: float) -> None:

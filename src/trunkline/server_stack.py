@@ -10,7 +10,7 @@ from mcp_types import ServerCapabilities
 from trunkline import clock
 from trunkline.call import Call, Layer, Service
 from trunkline.endpoint import Endpoint, ServerSettings
-from trunkline.events import Emit, ReplicaEjected, ReplicaReadmitted
+from trunkline.events import CircuitChanged, Emit, Event, ReplicaEjected, ReplicaReadmitted
 from trunkline.layers.hedge import HedgeLayer
 from trunkline.layers.rate import RateLayer
 from trunkline.layers.retry import RetryLayer
@@ -55,6 +55,12 @@ class ServerStack:
         self.settings = settings
         self._emit = emit
 
+        def emit_and_readmit(event: Event) -> None:
+            emit(event)
+            # A circuit that has closed has its proofs: more than an ejection asks for.
+            if isinstance(event, CircuitChanged) and event.new == "closed":
+                self.readmit(event.replica, event.at)
+
         def replica(name: str | None, endpoint: Endpoint) -> Replica:
             old = None if before is None else before.kept_for(settings, name)
             if old is not None and before is not None and before.settings.policy == policy:
@@ -64,7 +70,7 @@ class ServerStack:
                 name,
                 endpoint,
                 policy,
-                emit=emit,
+                emit=emit_and_readmit,
                 rng=rng,
                 on_listing=on_listing,
                 pool=None if old is None else old.pool,

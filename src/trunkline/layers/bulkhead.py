@@ -12,6 +12,7 @@ from trunkline.call import Call, Delivery, Service
 from trunkline.errors import BulkheadFull, ServerError
 from trunkline.resilience.admission import Admission, Ticket
 from trunkline.resilience.concurrency import AdaptiveLimit
+from trunkline.resilience.service_times import ServiceTimes
 
 __all__ = ["BulkheadLayer"]
 
@@ -24,17 +25,29 @@ class BulkheadLayer:
     """
 
     def __init__(
-        self, admission: Admission, *, allowance: Callable[[float], float], adaptive: AdaptiveLimit | None = None
+        self,
+        admission: Admission,
+        found: AdaptiveLimit,
+        *,
+        allowance: Callable[[float], float],
+        is_adaptive: bool = False,
     ) -> None:
-        """Guard with `admission`.
+        """Guard with `admission`, whose limit is the usual one.
 
-        `allowance(now)` is the share of its limit that a recovering server is given; `adaptive` finds the limit from
-        how the server copes, None keeps that of `admission`.
+        `found` is the limit found by trying: in force always with `is_adaptive`, else only while the server recovers.
+        `allowance(now)` is the share of the usual limit that a recovering server is given, 1.0 for one that is well.
         """
         self._admission = admission
-        self._most = admission.limit
+        self._found = found
+        self._usual = admission.limit
         self._allowance = allowance
-        self._adaptive = adaptive
+        self._is_adaptive = is_adaptive
+        self._is_recovering = False
+        self._recoveries = 0
+        self._running = 0
+        self._left_over = 0
+        """Attempts under way that were made before the present recovery: they say nothing of it and take no place."""
+        self._times = ServiceTimes()
 
     async def __call__(self, call: Call, call_next: Service) -> Result:
         """Serve the attempt when its turn comes."""
@@ -43,39 +56,46 @@ class BulkheadLayer:
         if not self._admission.try_enter():
             await self._wait(call)
             entered = clock.now()
+        recovery = self._recoveries
+        self._running += 1
         try:
             result = await call_next(call)
-        except BaseException as error:
-            if self._adaptive is not None and _is_overload(error, call):
-                self._adaptive.overloaded(clock.now(), clock.now() - entered)
-            raise
-        else:
-            if self._adaptive is not None:
-                self._adaptive.succeeded(self._admission.in_flight)
+            self._times.note(call.target, clock.now() - entered)
+            self._found.succeeded(self._admission.in_flight)
             return result
+        except BaseException as error:
+            if _is_overload(error, call):
+                self._found.overloaded(clock.now(), clock.now() - entered)
+            raise
         finally:
             now = clock.now()
+            self._running -= 1
+            self._left_over -= recovery != self._recoveries
             _wake(self._admission.leave(now, now - entered))
             self._adjust(now)
 
     def _adjust(self, now: float) -> None:
-        most = self._most if self._adaptive is None else self._adaptive.limit
-        limit = max(1, int(most * self._allowance(now)))
+        """Follow the server's state: a limit that is right for a well server can keep one down that comes back."""
+        share = self._allowance(now)
+        if share == 1.0 and not self._is_recovering and not self._is_adaptive:
+            return
+        if share < 1.0 and not self._is_recovering:
+            self._is_recovering = True
+            self._recoveries += 1
+            self._left_over = self._running
+            self._found.restart()
+        elif share == 1.0 and self._found.is_full:
+            self._is_recovering = False
+        limit = max(1, min(int(self._usual * share), self._found.limit)) + self._left_over
         if limit != self._admission.limit:
             for ticket in self._admission.resize(limit, now):
                 ticket.wake()
 
     async def _wait(self, call: Call) -> None:
         admission, now = self._admission, clock.now()
-        ticket = admission.enqueue(call.attempt_ends, now)
+        ticket = admission.enqueue(call.attempt_ends, now, self._times.expected(call.target))
         if ticket is None:
-            waiting = f"{admission.in_flight} calls are under way and {admission.waiting} wait"
-            raise BulkheadFull(
-                f"server {call.server!r} is busy: {waiting}, so this one could not be served in time",
-                tool=call.name,
-                server=call.server,
-                retry_after=admission.expected_wait(),
-            )
+            raise self._too_late(call)
         turn = anyio.Event()
         ticket.wake = turn.set
         try:
@@ -84,6 +104,18 @@ class BulkheadLayer:
             # Cancelled: perhaps just after the turn came, which then goes to the next in line.
             _wake(admission.abandon(ticket, clock.now()))
             raise
+        if not ticket.is_granted:
+            raise self._too_late(call)
+
+    def _too_late(self, call: Call) -> BulkheadFull:
+        admission = self._admission
+        waiting = f"{admission.in_flight} calls are under way and {admission.waiting} wait"
+        return BulkheadFull(
+            f"server {call.server!r} is busy: {waiting}, so this one could not be served in time",
+            tool=call.name,
+            server=call.server,
+            retry_after=admission.expected_wait(),
+        )
 
 
 def _is_overload(error: BaseException, call: Call) -> bool:

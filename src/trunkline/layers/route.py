@@ -29,14 +29,30 @@ __all__ = ["Destination", "Route"]
 class Destination(Protocol):
     """A replica, as far as routing is concerned."""
 
-    label: str
-    """Its name among the replicas."""
-    circuit: Circuit
-    pool: Pool
-    send: Service
-    """Makes an attempt there, if its circuit lets it."""
-    send_anyway: Service
-    """Makes an attempt there, whatever its circuit says."""
+    @property
+    def label(self) -> str:
+        """Its name among the replicas."""
+        ...
+
+    @property
+    def circuit(self) -> Circuit:
+        """Judges it."""
+        ...
+
+    @property
+    def pool(self) -> Pool:
+        """Its connections."""
+        ...
+
+    @property
+    def send(self) -> Service:
+        """Makes an attempt there, if its circuit lets it."""
+        ...
+
+    @property
+    def send_anyway(self) -> Service:
+        """Makes an attempt there, whatever its circuit says."""
+        ...
 
 
 class Route:

@@ -116,8 +116,8 @@ class OutlierPolicy:
     """When one of several replicas is left out for doing worse than the others."""
 
     enabled: bool = True
-    consecutive: int = 3
-    """Hard failures in a row that eject a replica: earlier than its circuit opens, as there are others to ask."""
+    consecutive: int = 5
+    """Hard failures in a row that eject a replica; it is back when its circuit has closed again."""
     deviations: float = 1.9
     """Standard deviations below the mean of all replicas' success ratios from which one is an outlier."""
     margin: float = 0.1

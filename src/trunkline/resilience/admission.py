@@ -26,8 +26,11 @@ class Ticket:
 
     deadline: float
     """Seconds, monotonic: from then on the turn is not wanted any more."""
+    needs: float = 0.0
+    """Seconds its holder is expected to take: with less left to its deadline, the turn is worth nothing."""
     wake: Callable[[], None] = _nobody
-    """Called by whoever was handed this ticket by `leave`, `abandon` or `resize`; set by the waiter."""
+    """Called by whoever was handed this ticket by `leave`, `abandon` or `resize`, and when it is too late for its turn;
+    set by the waiter, who looks at `is_granted`."""
     is_granted: bool = False
     """Whether the waiter has a place in flight, which it gives back by `leave`, or by `abandon` if it never uses it."""
 
@@ -54,7 +57,7 @@ class Admission:
         self.refused_late = 0
         """Attempts turned away because their turn would have come too late."""
         self.expired = 0
-        """Waiters whose turn came after their deadline."""
+        """Waiters whose turn came too late to get done before their deadline."""
         self.abandoned = 0
         """Waiters that gave up, or were cancelled, before or after their turn came."""
 
@@ -87,19 +90,21 @@ class Admission:
         self.entered += 1
         return True
 
-    def enqueue(self, deadline: float, now: float) -> Ticket | None:
+    def enqueue(self, deadline: float, now: float, needs: float = 0.0) -> Ticket | None:
         """Wait for a place after `try_enter` found none.
 
         Returns None, leaving only a count, when the queue is full, or when by the average service time the turn would
-        come at `deadline` or later. A waiter whose deadline passes is skipped, not woken: it wakes by its own clock.
+        come too late to get done, in `needs` seconds, before `deadline`. Whoever turns out to be too late when its turn
+        comes is passed over and woken without a place: sent all the same, it would only cost the server work that
+        nobody waits for any more, and so make the next one late.
         """
         if len(self._queue) >= self._room:
             self.refused_full += 1
             return None
-        if now + self.expected_wait() >= deadline:
+        if now + self.expected_wait() + needs >= deadline:
             self.refused_late += 1
             return None
-        ticket = Ticket(deadline)
+        ticket = Ticket(deadline, needs)
         self._queue[ticket] = None
         return ticket
 
@@ -144,8 +149,11 @@ class Admission:
     def _grant(self, now: float) -> Ticket | None:
         while self._queue and self.in_flight < self._limit:
             ticket, _ = self._queue.popitem(last=False)
-            if ticket.deadline <= now:
+            # With nobody in flight and nobody behind it somebody has to go, or an old estimate would hold for ever.
+            is_last = not self.in_flight and not self._queue
+            if ticket.deadline <= now or (ticket.deadline <= now + ticket.needs and not is_last):
                 self.expired += 1
+                ticket.wake()
                 continue
             ticket.is_granted = True
             self.in_flight += 1

@@ -32,6 +32,15 @@ class AdaptiveLimit:
         """Attempts that may be in flight."""
         return int(self._limit)
 
+    @property
+    def is_full(self) -> bool:
+        """Whether it has nothing left to find out."""
+        return self._limit >= self._most
+
+    def restart(self) -> None:
+        """Begin again from the least: what was found before an outage need not hold after it."""
+        self._limit = float(self._least)
+
     def succeeded(self, in_flight: int) -> None:
         """An attempt succeeded while `in_flight` were under way, itself included.
 

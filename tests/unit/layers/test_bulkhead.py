@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 
 import anyio
 import pytest
 
 from tests.unit.layers.calls import a_call, answer
-from trunkline.call import Call, ToolResult
-from trunkline.errors import BulkheadFull
+from trunkline.call import Call, Delivery, ToolResult
+from trunkline.errors import BulkheadFull, ServerError
 from trunkline.layers.bulkhead import BulkheadLayer
 from trunkline.resilience.admission import Admission
+from trunkline.resilience.concurrency import AdaptiveLimit
 
 pytestmark = [pytest.mark.anyio, pytest.mark.requirement("SEED-RES-3", "R9")]
 
@@ -25,7 +27,7 @@ class Crowd:
 
     def __init__(self, limit: int, waiting: int = 100, allowance: Callable[[float], float] = whole) -> None:
         self.admission = Admission(limit, waiting)
-        self.layer = BulkheadLayer(self.admission, allowance=allowance)
+        self.layer = BulkheadLayer(self.admission, AdaptiveLimit(limit, 1), allowance=allowance)
         self.served: list[str] = []
         self.peak = 0
         self._inside = 0
@@ -149,20 +151,124 @@ async def test_who_could_not_be_served_before_its_attempt_ends_is_refused_at_onc
         assert crowd.admission.refused_late == 1
 
 
-async def test_a_recovering_server_is_given_a_share_and_then_everything() -> None:
-    share = 0.25
-    crowd = Crowd(8, allowance=lambda _now: share)
+class Recovering:
+    """The share of its usual load that a server is given, as the test says."""
+
+    def __init__(self, share: float = 1.0) -> None:
+        self.share = share
+
+    def __call__(self, _now: float) -> float:
+        return self.share
+
+
+async def test_a_recovering_server_is_given_more_only_as_it_copes() -> None:
+    server = Recovering(0.5)
+    crowd = Crowd(8, allowance=server)
+    limits = []
+    for number in range(20):
+        await crowd.call(str(number))
+        limits.append(crowd.admission.limit)
+    assert limits[0] == 2
+    assert limits == sorted(limits)
+    assert limits[-1] == 2, "alone it fills less than half of two places, which proves nothing about more"
+    async with anyio.create_task_group() as tasks:
+        for number in range(100):
+            tasks.start_soon(crowd.call, str(number))
+    assert crowd.peak == 4, "half of the usual load, however well it copes"
+    server.share = 1.0
+    async with anyio.create_task_group() as tasks:
+        for number in range(100):
+            tasks.start_soon(crowd.call, str(number))
+    assert crowd.peak == 8
+    assert crowd.is_empty()
+
+
+async def test_attempts_from_before_the_recovery_take_no_place_of_it() -> None:
+    server = Recovering()
+    crowd = Crowd(4, allowance=server)
     async with anyio.create_task_group() as tasks:
         for number in range(4):
-            tasks.start_soon(crowd.call, str(number))
+            tasks.start_soon(crowd.call, f"old {number}")
         await anyio.sleep(0.5)
-        assert crowd.admission.in_flight == 2
-    share = 1.0
+        server.share = 0.1
+        await crowd.call("new")  # it would wait for the old ones otherwise, and they may hang
+        tasks.start_soon(crowd.call, "next")
+        await anyio.sleep(0.1)
+        assert crowd.admission.limit == 1
+    assert crowd.served.index("new") == 4
+    assert crowd.is_empty()
+
+
+async def test_the_usual_limit_is_back_once_it_has_been_reached_again() -> None:
+    server = Recovering(0.1)
+    crowd = Crowd(3, allowance=server)
+    await crowd.call("first")
+    server.share = 1.0
     async with anyio.create_task_group() as tasks:
-        for number in range(20):
+        for number in range(40):
             tasks.start_soon(crowd.call, str(number))
-        await anyio.sleep(0.5)
-        assert crowd.admission.in_flight == 8
+    assert crowd.admission.limit == 3
+
+    async def hang(_call: Call) -> ToolResult:
+        await anyio.sleep_forever()
+        raise AssertionError
+
+    late = a_call(attempt_ends=anyio.current_time() + 1.0)
+    with anyio.move_on_after(1.0):
+        late.delivery = Delivery.UNKNOWN
+        await crowd.layer(late, hang)
+    assert crowd.admission.limit == 3, "only a recovering server's limit follows how it copes"
+
+
+@pytest.mark.parametrize("ended", ["too late", "overloaded"])
+async def test_an_adaptive_limit_falls_with_overload_and_rises_with_success(ended: str) -> None:
+    crowd = Crowd(10)
+    crowd.layer = BulkheadLayer(crowd.admission, AdaptiveLimit(10, 1), allowance=whole, is_adaptive=True)
+
+    async def suffer(call: Call) -> ToolResult:
+        call.delivery = Delivery.UNKNOWN
+        await anyio.sleep(0.1)
+        if ended == "overloaded":
+            raise ServerError("busy", status=429, delivery=Delivery.REFUSED)
+        await anyio.sleep_forever()
+        raise AssertionError
+
+    for limit in (7, 4, 3, 2, 1, 1):
+        with suppress(ServerError), anyio.move_on_after(1.0):
+            await crowd.layer(a_call(attempt_ends=anyio.current_time() + 1.0), suffer)
+        assert crowd.admission.limit == limit
+    for _ in range(3):
+        await crowd.call("well")
+    assert crowd.admission.limit > 1
+
+
+async def test_a_call_that_its_caller_cancels_says_nothing_of_overload() -> None:
+    crowd = Crowd(10)
+    crowd.layer = BulkheadLayer(crowd.admission, AdaptiveLimit(10, 1), allowance=whole, is_adaptive=True)
+    with anyio.move_on_after(0.5):
+        await crowd.call("impatient")
+    assert crowd.admission.limit == 10
+
+
+async def test_who_is_too_late_when_the_turn_comes_is_refused_and_not_sent() -> None:
+    crowd = Crowd(1)
+    await crowd.call("to learn how long one takes")
+    crowd.admission._service_time = 0.1  # the queue is believed to be faster than it is
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(crowd.call, "first")
+        await anyio.sleep(0.01)
+        tasks.start_soon(crowd.call, "second")
+        await anyio.sleep(0.01)
+
+        async def late() -> None:
+            with pytest.raises(BulkheadFull, match="could not be served in time"):
+                await crowd.call("late", deadline=anyio.current_time() + 2.5)
+
+        tasks.start_soon(late)
+        await anyio.sleep(0.01)
+        tasks.start_soon(crowd.call, "third")
+    assert crowd.served == ["to learn how long one takes", "first", "second", "third"]
+    assert crowd.admission.expired == 1
     assert crowd.is_empty()
 
 
