@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers.processes import free_port, stdio_command
+from trunkline.testing.processes import free_port, stdio_command
 
 pytestmark = pytest.mark.integration
 

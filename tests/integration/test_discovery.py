@@ -14,8 +14,7 @@ import mcp_types as types
 import pytest
 
 from tests.servers.doorman import RESET, doorman, page, status
-from tests.servers.processes import Option, http_server
-from tests.servers.watching import Record, eventually, shell, state_of, stdio, text_of
+from tests.servers.watching import Record, eventually, shell, state_of, text_of
 from trunkline import (
     CallError,
     EnhancedMCPClient,
@@ -39,6 +38,8 @@ from trunkline.events import (
 )
 from trunkline.policy import Era
 from trunkline.testing.journal import executions
+from trunkline.testing.processes import Option, faulty_http
+from trunkline.testing.processes import faulty_stdio as stdio
 
 pytestmark = [pytest.mark.anyio, pytest.mark.integration, pytest.mark.requirement("SEED-MCP-1", "SEED-MCP-2")]
 
@@ -54,7 +55,7 @@ async def endpoint(transport: Transport, **options: Option) -> AsyncGenerator[En
     if transport == "stdio":
         yield stdio(**options)
     else:
-        async with http_server(port=None, listens=True, **options) as server:
+        async with faulty_http(port=None, listens=True, **options) as server:
             yield HttpEndpoint(server.url)
 
 
@@ -96,7 +97,7 @@ async def test_a_changed_listing_reaches_the_registry_while_connected(transport:
 async def test_the_last_good_listing_stays_while_the_server_is_down_and_says_since_when_and_why() -> None:
     record = Record()
     async with (
-        http_server() as server,
+        faulty_http() as server,
         EnhancedMCPClient([ServerSettings("s", HttpEndpoint(server.url), POLICY)], observers=[record]) as client,
     ):
         registry = client.registry
@@ -157,7 +158,7 @@ HICCUPS = {
 @pytest.mark.parametrize("hiccup", HICCUPS)
 async def test_a_modern_server_is_not_downgraded_by_a_hiccup_at_its_first_question(hiccup: str) -> None:
     record = Record()
-    async with http_server() as server, doorman(server.port) as guard:
+    async with faulty_http() as server, doorman(server.port) as guard:
         guard.script["server/discover"] = deque([HICCUPS[hiccup]] * 2)
         settings = ServerSettings("s", HttpEndpoint(guard.url), POLICY)
         async with EnhancedMCPClient([settings], observers=[record]) as client:
@@ -197,7 +198,7 @@ async def test_a_server_of_the_handshake_era_is_found(transport: Transport) -> N
 @ERAS
 async def test_the_era_is_asked_for_once_and_kept_for_every_later_connection(era: Era) -> None:
     record = Record()
-    async with http_server(era=era) as server, doorman(server.port) as guard:
+    async with faulty_http(era=era) as server, doorman(server.port) as guard:
         settings = ServerSettings("s", HttpEndpoint(guard.url), POLICY)
         async with EnhancedMCPClient([settings], observers=[record]) as client:
             for count in (2, 3):
@@ -212,7 +213,7 @@ async def test_the_era_is_asked_for_once_and_kept_for_every_later_connection(era
 
 async def test_a_server_that_changes_its_era_is_found_again() -> None:
     record = Record()
-    async with http_server(era="2025-11-25") as old, http_server(era="2026-07-28") as new, doorman(old.port) as guard:
+    async with faulty_http(era="2025-11-25") as old, faulty_http(era="2026-07-28") as new, doorman(old.port) as guard:
         settings = ServerSettings("s", HttpEndpoint(guard.url), POLICY)
         async with EnhancedMCPClient([settings], observers=[record]) as client:
             guard.upstream_port = new.port

@@ -13,8 +13,7 @@ from typing import Any, Literal, TypeAlias
 import anyio
 import pytest
 
-from tests.servers.processes import free_port, http_server
-from tests.servers.watching import Record, children_of, eventually, reason_of, stdio, text_of
+from tests.servers.watching import Record, children_of, eventually, reason_of, text_of
 from trunkline import (
     AttemptTimeout,
     BreakerPolicy,
@@ -45,6 +44,8 @@ from trunkline import (
 )
 from trunkline.events import CallFinished, ConnectFailed
 from trunkline.testing.journal import executions
+from trunkline.testing.processes import faulty_http, free_port
+from trunkline.testing.processes import faulty_stdio as stdio
 
 pytestmark = [pytest.mark.anyio, pytest.mark.integration, pytest.mark.requirement("SEED-CLIENT-3")]
 
@@ -86,7 +87,7 @@ async def scene(folder: Path, transport: Transport, policy: ServerPolicy = POLIC
         async with EnhancedMCPClient([settings], observers=[record]) as client:
             yield Scene(client, record, journal)
     else:
-        async with http_server(journal=journal) as server:
+        async with faulty_http(journal=journal) as server:
             settings = ServerSettings("s", HttpEndpoint(server.url), policy)
             async with EnhancedMCPClient([settings], observers=[record]) as client:
                 yield Scene(client, record, journal)
@@ -406,7 +407,7 @@ async def test_a_server_that_stays_away_is_unavailable_at_once_and_says_when_it_
 async def test_an_attempt_that_only_waited_for_a_connection_was_not_sent() -> None:
     policy = replace(POLICY, attempt_timeout=0.3, pool=PoolPolicy(patience=60.0, base=0.02, cap=0.1))
     async with (
-        http_server() as server,
+        faulty_http() as server,
         EnhancedMCPClient([ServerSettings("s", HttpEndpoint(server.url), policy)]) as client,
     ):
         assert text_of(await client.call_tool("s_echo", {"text": "hello"})) == "hello"
@@ -421,7 +422,7 @@ async def test_an_attempt_that_only_waited_for_a_connection_was_not_sent() -> No
 async def test_a_deadline_that_passes_while_nothing_could_be_sent_says_that_the_tool_has_not_run() -> None:
     policy = replace(POLICY, pool=PoolPolicy(patience=60.0, base=0.02, cap=0.1))
     async with (
-        http_server() as server,
+        faulty_http() as server,
         EnhancedMCPClient([ServerSettings("s", HttpEndpoint(server.url), policy)]) as client,
     ):
         assert text_of(await client.call_tool("s_echo", {"text": "hello"})) == "hello"

@@ -10,8 +10,7 @@ from typing import Any, Literal, TypeAlias
 import anyio
 import pytest
 
-from tests.servers.processes import http_server
-from tests.servers.watching import Record, stdio, text_of
+from tests.servers.watching import Record, text_of
 from trunkline import (
     BulkheadPolicy,
     CallError,
@@ -23,6 +22,8 @@ from trunkline import (
 from trunkline.endpoint import Endpoint
 from trunkline.events import ConnectionEnded, ConnectionOpened
 from trunkline.policy import Era
+from trunkline.testing.processes import faulty_http
+from trunkline.testing.processes import faulty_stdio as stdio
 
 pytestmark = [
     pytest.mark.anyio,
@@ -82,7 +83,7 @@ async def endpoint(transport: Transport, era: Era) -> AsyncGenerator[Endpoint, N
     if transport == "stdio":
         yield stdio(era=era)
     else:
-        async with http_server(era=era) as server:
+        async with faulty_http(era=era) as server:
             yield HttpEndpoint(server.url)
 
 

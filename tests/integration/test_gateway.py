@@ -19,7 +19,7 @@ import pytest
 from mcp import Client, MCPError, StdioServerParameters
 from mcp_types import TextContent
 
-from tests.servers.processes import free_port, stdio_command
+from trunkline.testing.processes import free_port, stdio_command
 
 pytestmark = [pytest.mark.anyio, pytest.mark.integration]
 

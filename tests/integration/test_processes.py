@@ -12,16 +12,7 @@ from typing import Any
 import anyio
 import pytest
 
-from tests.servers.processes import Option, http_server, stdio_command
-from tests.servers.watching import (
-    Record,
-    children_of,
-    eventually,
-    is_running,
-    state_of,
-    stdio,
-    text_of,
-)
+from tests.servers.watching import Record, children_of, eventually, is_running, state_of, text_of
 from trunkline import (
     AttemptTimeout,
     CallError,
@@ -45,6 +36,8 @@ from trunkline.events import (
     ConnectStarted,
 )
 from trunkline.testing.journal import executions, read
+from trunkline.testing.processes import Option, faulty_http, stdio_command
+from trunkline.testing.processes import faulty_stdio as stdio
 
 pytestmark = [
     pytest.mark.anyio,
@@ -182,7 +175,7 @@ async def test_a_flood_on_stderr_stops_nobody() -> None:
 @pytest.mark.parametrize("transport", ["stdio", "http"])
 async def test_a_deadline_holds_on_a_server_that_is_stopped(transport: str, tmp_path: Path) -> None:
     journal = tmp_path / "journal"
-    async with http_server() as server:
+    async with faulty_http() as server:
         settings = (
             at(journal=journal) if transport == "stdio" else ServerSettings("s", HttpEndpoint(server.url), POLICY)
         )
@@ -243,7 +236,7 @@ async def test_a_server_that_stays_silent_is_started_again(tmp_path: Path) -> No
 @pytest.mark.requirement("INV-4", "SEED-RES-3")
 async def test_a_hanging_server_does_not_delay_the_calls_of_another(tmp_path: Path) -> None:
     policy = replace(POLICY, attempt_timeout=1.0)
-    async with http_server() as hanging:
+    async with faulty_http() as hanging:
         servers = [
             ServerSettings("hanging", HttpEndpoint(hanging.url), policy),
             ServerSettings("well", stdio(journal=tmp_path / "journal"), policy),

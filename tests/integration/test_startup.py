@@ -15,8 +15,7 @@ import anyio
 import pytest
 
 from tests.servers.doorman import Doorman, doorman, status
-from tests.servers.processes import HttpServer, free_port, http_command, http_server
-from tests.servers.watching import Record, eventually, reason_of, shell, state_of, stdio, text_of
+from tests.servers.watching import Record, eventually, reason_of, shell, state_of, text_of
 from trunkline import (
     EnhancedMCPClient,
     HttpEndpoint,
@@ -27,6 +26,8 @@ from trunkline import (
     StdioEndpoint,
 )
 from trunkline.events import ConnectFailed, ConnectionOpened, ConnectStarted
+from trunkline.testing.processes import FaultyHttp, faulty_http, free_port, http_command
+from trunkline.testing.processes import faulty_stdio as stdio
 
 pytestmark = [pytest.mark.anyio, pytest.mark.integration]
 
@@ -43,8 +44,8 @@ class Town:
     """Five servers in trouble, one that is well, and how each is mended."""
 
     servers: dict[str, HttpEndpoint | StdioEndpoint]
-    dead: HttpServer
-    silent: HttpServer
+    dead: FaultyHttp
+    silent: FaultyHttp
     guarded: Doorman
     repairs: Path
 
@@ -65,14 +66,14 @@ class Town:
 async def town(repairs: Path) -> AsyncGenerator[Town, None]:
     """The servers, in the order in which trouble comes first."""
     async with AsyncExitStack() as stack:
-        silent = await stack.enter_async_context(http_server())
+        silent = await stack.enter_async_context(faulty_http())
         silent.stop()
-        behind = await stack.enter_async_context(http_server())
+        behind = await stack.enter_async_context(faulty_http())
         guarded = await stack.enter_async_context(doorman(behind.port))
         guarded.turn_away = lambda _request: status(401, WWW_Authenticate="Bearer")
         port = free_port()
         program, arguments = http_command(port=port)
-        dead = HttpServer(port, [program, *arguments], listens=True)
+        dead = FaultyHttp(port, [program, *arguments], listens=True)
         stack.push_async_callback(dead.kill)
         crash = "echo starting >&2; echo 'no licence key' >&2; exit 3"
         servers: dict[str, HttpEndpoint | StdioEndpoint] = {

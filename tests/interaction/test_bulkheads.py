@@ -7,9 +7,10 @@ from dataclasses import replace
 import anyio
 import pytest
 
-from tests.interaction.worlds import ONCE, Elapsed, ScriptedServer, error_of, slow, world
+from tests.interaction.worlds import ONCE, Elapsed, error_of, world
 from trunkline import BulkheadFull, BulkheadPolicy, InProcessEndpoint
 from trunkline.policy import Era
+from trunkline.testing.scripted_server import ScriptedServer, slow
 
 pytestmark = [pytest.mark.anyio, pytest.mark.requirement("SEED-RES-3")]
 

@@ -16,19 +16,11 @@ from trio.testing import wait_all_tasks_blocked
 
 from tests.interaction.stepping import Moment, stepped
 from tests.interaction.test_observing import pairs_up
-from tests.interaction.worlds import (
-    ScriptedServer,
-    World,
-    die,
-    error_of,
-    hang,
-    progressing,
-    slow,
-    world,
-)
+from tests.interaction.worlds import World, error_of, world
 from trunkline import AttemptTimeout, BreakerPolicy, BulkheadPolicy, RetryPolicy, ToolResult
 from trunkline.events import CallFinished
 from trunkline.policy import Era
+from trunkline.testing.scripted_server import ScriptedServer, die, hang, progressing, slow
 from trunkline.transport.wire import Wires
 
 pytestmark = [pytest.mark.anyio, pytest.mark.requirement("R9")]

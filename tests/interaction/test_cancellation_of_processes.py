@@ -17,11 +17,11 @@ import pytest
 
 from tests.interaction.stepping import Moment, stepped
 from tests.resilience.storms import child_pids
-from tests.servers.processes import stdio_command
 from trunkline import EnhancedMCPClient, HealthPolicy, ServerPolicy, ServerSettings, StdioEndpoint, ToolResult
 from trunkline.bus import EventBus
 from trunkline.events import CallFinished, CallStarted, Event
 from trunkline.policy import Era
+from trunkline.testing.processes import stdio_command
 
 pytestmark = [pytest.mark.anyio, pytest.mark.requirement("R9"), pytest.mark.integration]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import anyio
 import pytest
 
-from tests.interaction.worlds import ONCE, Elapsed, ScriptedServer, World, error_of, fail, hang, refuse, slow, world
+from tests.interaction.worlds import ONCE, Elapsed, World, error_of, world
 from trunkline import (
     AttemptTimeout,
     BreakerPolicy,
@@ -19,6 +19,7 @@ from trunkline import (
 )
 from trunkline.events import CircuitChanged
 from trunkline.policy import Era
+from trunkline.testing.scripted_server import ScriptedServer, fail, hang, refuse, slow
 
 pytestmark = [pytest.mark.anyio, pytest.mark.requirement("SEED-RES-2")]
 

@@ -8,17 +8,7 @@ import anyio
 import pytest
 from mcp.server.context import ServerRequestContext
 
-from tests.interaction.worlds import (
-    ONCE,
-    Elapsed,
-    ScriptedServer,
-    die,
-    error_of,
-    hang,
-    progressing,
-    slow,
-    world,
-)
+from tests.interaction.worlds import ONCE, Elapsed, error_of, world
 from trunkline import (
     AttemptTimeout,
     BreakerPolicy,
@@ -30,6 +20,7 @@ from trunkline import (
 )
 from trunkline.events import AttemptFinished, RetryScheduled
 from trunkline.policy import Era
+from trunkline.testing.scripted_server import ScriptedServer, die, hang, progressing, slow
 
 pytestmark = [pytest.mark.anyio, pytest.mark.requirement("SEED-RES-1", "SEED-CLIENT-3")]
 

@@ -11,17 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.interaction.worlds import (
-    ONCE,
-    ScriptedServer,
-    World,
-    error_of,
-    fail,
-    hang,
-    refuse,
-    slow,
-    world,
-)
+from tests.interaction.worlds import ONCE, World, error_of, world
 from trunkline import (
     BreakerPolicy,
     BulkheadPolicy,
@@ -37,6 +27,7 @@ from trunkline.config.settings import Settings
 from trunkline.endpoint import InProcessEndpoint, ServerSettings
 from trunkline.events import AttemptFinished, CallFinished, CallStarted, Event, ObserverFailed
 from trunkline.policy import Era
+from trunkline.testing.scripted_server import ScriptedServer, fail, hang, refuse, slow
 
 pytestmark = pytest.mark.anyio
 

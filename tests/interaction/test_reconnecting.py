@@ -6,10 +6,11 @@ import anyio
 import pytest
 import trio
 
-from tests.interaction.worlds import Elapsed, ScriptedServer, error_of, slow, world
+from tests.interaction.worlds import Elapsed, error_of, world
 from trunkline import HealthPolicy, PoolPolicy, ServerUnavailable, ToolNotFound
 from trunkline.events import ConnectFailed, ConnectionEnded, ConnectionOpened
 from trunkline.policy import Era
+from trunkline.testing.scripted_server import ScriptedServer, slow
 
 pytestmark = [pytest.mark.anyio, pytest.mark.requirement("SEED-CLIENT-2", "SEED-RES-3")]
 

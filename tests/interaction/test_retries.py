@@ -6,7 +6,7 @@ import anyio
 import pytest
 from mcp_types import INTERNAL_ERROR, INVALID_PARAMS
 
-from tests.interaction.worlds import ONCE, Elapsed, ScriptedServer, die, error_of, fail, hang, refuse, world
+from tests.interaction.worlds import ONCE, Elapsed, error_of, world
 from trunkline import (
     AttemptTimeout,
     BreakerPolicy,
@@ -19,6 +19,7 @@ from trunkline import (
 )
 from trunkline.events import AttemptFinished, RetryScheduled
 from trunkline.policy import Era
+from trunkline.testing.scripted_server import ScriptedServer, die, fail, hang, refuse
 
 pytestmark = [pytest.mark.anyio, pytest.mark.requirement("SEED-RES-1")]
 

@@ -12,10 +12,10 @@ import pytest
 
 from tests.resilience.conftest import Report
 from tests.resilience.storms import Ledger, storm
-from tests.servers.processes import HttpServer, http_server
 from trunkline import EnhancedMCPClient, HedgePolicy, HttpEndpoint, ServerPolicy, ServerSettings
 from trunkline.events import AttemptFinished, CallFinished, Event, HedgeStarted
 from trunkline.testing import journal
+from trunkline.testing.processes import FaultyHttp, faulty_http
 
 pytestmark = [pytest.mark.anyio, pytest.mark.resilience, pytest.mark.timeout(600)]
 
@@ -27,16 +27,16 @@ SETTLING = 2.0
 
 
 @asynccontextmanager
-async def replicas(folder: Path) -> AsyncIterator[list[HttpServer]]:
+async def replicas(folder: Path) -> AsyncIterator[list[FaultyHttp]]:
     """Three servers over HTTP, each with a journal of its own."""
     async with AsyncExitStack() as stack:
         yield [
-            await stack.enter_async_context(http_server(journal=folder / f"journal-{number}"))
+            await stack.enter_async_context(faulty_http(journal=folder / f"journal-{number}"))
             for number in range(REPLICAS)
         ]
 
 
-def settings(servers: list[HttpServer], policy: ServerPolicy) -> ServerSettings:
+def settings(servers: list[FaultyHttp], policy: ServerPolicy) -> ServerSettings:
     first, *others = (HttpEndpoint(server.url) for server in servers)
     return ServerSettings("s", first, policy, tuple(others))
 

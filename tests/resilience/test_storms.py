@@ -17,10 +17,10 @@ import pytest
 
 from tests.resilience.conftest import Report
 from tests.resilience.storms import Ledger, kill_children_every, storm
-from tests.servers.processes import HttpServer, http_server, stdio_command
 from trunkline import EnhancedMCPClient, HttpEndpoint, ServerPolicy, ServerSettings, StdioEndpoint
 from trunkline.events import CallFinished, ConnectionOpened, Event
 from trunkline.testing import journal
+from trunkline.testing.processes import FaultyHttp, faulty_http, stdio_command
 
 pytestmark = [pytest.mark.anyio, pytest.mark.resilience, pytest.mark.timeout(600)]
 
@@ -115,7 +115,7 @@ class Recovery:
             self._listens_since = None
 
 
-async def restart_now_and_then(server: HttpServer, recovery: Recovery) -> None:
+async def restart_now_and_then(server: FaultyHttp, recovery: Recovery) -> None:
     """Kill the server, leave it dead for a while, start it again; until the time is over, then leave it running."""
     end = anyio.current_time() + SECONDS
     while anyio.current_time() < end:
@@ -129,7 +129,7 @@ async def restart_now_and_then(server: HttpServer, recovery: Recovery) -> None:
 async def http_storm(era: str, journal_file: Path, tool: str) -> tuple[Ledger, Recovery]:
     """A storm on an HTTP server that is restarted again and again."""
     ledger, recovery = Ledger(), Recovery()
-    async with http_server(era=era, journal=journal_file) as server:
+    async with faulty_http(era=era, journal=journal_file) as server:
         settings = ServerSettings("s", HttpEndpoint(server.url), TRUSTED)
         client = EnhancedMCPClient([settings], observers=[recovery.observe])
         async with client, anyio.create_task_group() as tasks:

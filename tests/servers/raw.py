@@ -13,7 +13,7 @@ import anyio
 from anyio.abc import ByteStream, Process
 from anyio.streams.buffered import BufferedByteReceiveStream
 
-from tests.servers.processes import Option, stdio_command
+from trunkline.testing.processes import Option, stdio_command
 
 Json = dict[str, Any]
 

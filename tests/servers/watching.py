@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 import anyio
 from mcp_types import TextContent
 
-from tests.servers.processes import Option, stdio_command
 from trunkline import EnhancedMCPClient, Infrastructure, StdioEndpoint, ToolResult
 from trunkline.events import Event
+from trunkline.testing.processes import Option, stdio_command
 
 PATIENCE = 20.0
 """Seconds any condition may take to come true: far more than it needs, on any machine."""
@@ -59,12 +59,6 @@ class Record:
             lambda: len(self.of(kind, **fields)) >= count, told=lambda: (kind.__name__, fields, self.events[-10:])
         )
         return self.of(kind, **fields)[count - 1]
-
-
-def stdio(**options: Option) -> StdioEndpoint:
-    """The faulty server as a child process."""
-    program, arguments = stdio_command(**options)
-    return StdioEndpoint(program, tuple(arguments))
 
 
 def shell(script: str, *args: str | Path, **options: Option) -> StdioEndpoint:

@@ -1,6 +1,6 @@
 """What can go wrong with an answer, decided apart from the wire that carries it.
 
-    before an answer   crash_before crash_after hang stderr flaky change_tools rpc_error
+    before an answer   crash_before crash_after hang stderr flaky change_tools rpc_error hog
     in its content     wrong_id double not_a_result wrong_schema big
     on the wire        garbage cut slow_drip, and over HTTP only: reset status html accepted sse_cut
 
@@ -29,7 +29,9 @@ __all__ = ["WIRE_FAULTS", "Reply", "garbage", "has_effect", "spoil", "suffer"]
 
 WIRE_FAULTS = frozenset({"garbage", "cut", "slow_drip", "reset", "status", "html", "accepted", "sse_cut"})
 _CONTENT_FAULTS = frozenset({"wrong_id", "double", "not_a_result", "wrong_schema", "big"})
-_EARLIER_FAULTS = frozenset({"none", "crash_before", "crash_after", "hang", "stderr", "change_tools", "rpc_error"})
+_EARLIER_FAULTS = frozenset(
+    {"none", "crash_before", "crash_after", "hang", "stderr", "change_tools", "rpc_error", "hog"}
+)
 _WITHOUT_EFFECT = frozenset({"crash_before", "hang", "status"})
 
 _MEGABYTE = 1_000_000

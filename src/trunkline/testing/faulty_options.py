@@ -37,7 +37,13 @@ def options_parser(description: str) -> argparse.ArgumentParser:
     add("--stderr-flood", type=int, default=0, metavar="BYTES", help="write BYTES to stderr before serving")
     add("--refuse-sigterm", action="store_true", help="only SIGKILL ends it: neither SIGTERM nor the end of its input")
     add("--spawn-grandchild", action="store_true", help="start a process that sleeps in the same group")
+    add("--flap", type=_flapping, metavar="UP:DOWN", help="answer UP calls, then fail DOWN calls inside, and again")
     return parser
+
+
+def _flapping(value: str) -> tuple[int, int]:
+    up, _, down = value.partition(":")
+    return int(up), int(down)
 
 
 def start(options: argparse.Namespace) -> Journal:

@@ -58,6 +58,9 @@ class FaultyServer:
         self._eras = (HANDSHAKE, MODERN) if options.era == "both" else (options.era,)
         self._page_size = options.page_size
         self._ttl_ms = options.ttl_ms
+        self._flap: tuple[int, int] | None = options.flap
+        self._calls = 0
+        self._hoard: list[bytes] = []
         self._journal = journal
         self._in_flight: list[int | str] = []
         self._running: set[asyncio.Task[tuple[Json, Json | None]]] = set()
@@ -182,7 +185,9 @@ class FaultyServer:
                     await notify(message("notifications/progress", told))
 
         op = arguments.get("op", name)
-        if name in _FAULTY_TOOLS:
+        if self._is_down():
+            doing = self._misbehave(op, name, {"kind": "rpc_error", "effect": False, "message": "flapping"})
+        elif name in _FAULTY_TOOLS:
             doing = self._misbehave(op, name, {**_FAULTY_TOOLS[name], **arguments})
         else:
             doing = self._behave(op, name, run_tool(name, arguments, progress))
@@ -209,10 +214,20 @@ class FaultyServer:
             fault = {**fault, "kind": fault.get("failure", "rpc_error") if failing else "none"}
         if has_effect(fault):
             self._journal.record(op, name, "after")
+        if fault["kind"] == "hog":
+            # Written to, or the system would only promise it.
+            self._hoard.append(b"x" * (fault.get("megabytes", 10) * 1_000_000))
         result = await suffer(fault)
         if fault["kind"] == "change_tools":
             await self._change_tools(fault)
         return result, fault
+
+    def _is_down(self) -> bool:
+        if self._flap is None:
+            return False
+        up, down = self._flap
+        self._calls += 1
+        return (self._calls - 1) % (up + down) >= up
 
     async def _change_tools(self, change: Json) -> None:
         if "remove" in change:

@@ -50,7 +50,7 @@ _FAULT = {
     "invalid": {"type": "string", "enum": ["json", "utf8"], "description": "garbage: what it is not"},
     "which": {"type": "string", "enum": ["unknown", "in_flight"], "description": "wrong_id: whose id it carries"},
     "shape": {"description": "not_a_result: what stands where the result should"},
-    "megabytes": {"type": "integer", "description": "big: size of the text"},
+    "megabytes": {"type": "integer", "description": "big: size of the text; hog: memory it takes and keeps"},
     "bytes": {"type": "integer", "description": "stderr: how many"},
     "delay_ms": {"type": "integer", "description": "slow_drip: milliseconds between two bytes"},
     "abrupt": {"type": "boolean", "description": "sse_cut: the connection ends too, inside a chunk"},

@@ -10,13 +10,14 @@ import mcp_types as types
 import pytest
 
 from tests.interaction.test_observing import full_server
-from tests.interaction.worlds import ScriptedServer, error_of
+from tests.interaction.worlds import error_of
 from trunkline import EnhancedMCPClient, InProcessEndpoint, ServerPolicy, ServerSettings, ToolNotFound, ToolPolicy
 from trunkline.bus import EventBus
 from trunkline.errors import InvalidArguments
 from trunkline.events import CircuitChanged, ConnectFailed, ConnectionEnded, ConnectionOpened, Event
 from trunkline.registry.availability_fold import AvailabilityFold
 from trunkline.registry.tool_registry import ToolRegistry
+from trunkline.testing.scripted_server import ScriptedServer
 
 pytestmark = pytest.mark.anyio
 

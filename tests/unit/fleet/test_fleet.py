@@ -10,7 +10,7 @@ import anyio
 import pytest
 import trio
 
-from tests.interaction.worlds import Elapsed, ScriptedServer, error_of, slow
+from tests.interaction.worlds import Elapsed, error_of
 from trunkline import (
     EnhancedMCPClient,
     HealthPolicy,
@@ -23,6 +23,7 @@ from trunkline import (
     ToolNotFound,
 )
 from trunkline.events import ConnectionOpened, Event
+from trunkline.testing.scripted_server import ScriptedServer, slow
 
 pytestmark = [pytest.mark.anyio, pytest.mark.requirement("SEED-CLIENT-2", "SEED-MCP-1")]
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import anyio
 import pytest
 
-from tests.servers.processes import free_port, http_server, stdio_command
 from tests.servers.raw import call, http_peer, request, stdio_peer
 from trunkline.testing.journal import Entry, read
+from trunkline.testing.processes import faulty_http, free_port, stdio_command
 
 pytestmark = [pytest.mark.anyio, pytest.mark.integration]
 
@@ -109,7 +109,7 @@ async def test_a_grandchild_outlives_a_server_that_is_killed_alone(tmp_path: Pat
 
 async def test_an_http_server_takes_its_grandchild_along_even_if_it_died_first(tmp_path: Path) -> None:
     journal = tmp_path / "journal"
-    async with http_server(spawn_grandchild=True, journal=journal) as server, http_peer(server.url) as peer:
+    async with faulty_http(spawn_grandchild=True, journal=journal) as server, http_peer(server.url) as peer:
         await peer.post(call(1, "fault", kind="crash_before"))
         await server.wait()
         assert _is_running(grandchild(journal).pid)
@@ -118,7 +118,7 @@ async def test_an_http_server_takes_its_grandchild_along_even_if_it_died_first(t
 
 
 async def test_an_http_server_comes_back_at_the_same_address() -> None:
-    async with http_server() as server:
+    async with faulty_http() as server:
         first = server.pid
         await server.restart()
         async with http_peer(server.url) as peer:
@@ -130,7 +130,7 @@ async def test_an_http_server_comes_back_at_the_same_address() -> None:
 
 
 async def test_a_killed_http_server_is_gone_and_may_be_killed_again() -> None:
-    async with http_server() as server:
+    async with faulty_http() as server:
         pid = server.pid
         await server.kill()
         await server.kill()
@@ -142,7 +142,7 @@ async def test_a_killed_http_server_is_gone_and_may_be_killed_again() -> None:
 
 
 async def test_a_stopped_http_server_keeps_its_connections_and_answers_when_it_goes_on() -> None:
-    async with http_server() as server, http_peer(server.url) as peer:
+    async with faulty_http() as server, http_peer(server.url) as peer:
         server.stop()
         await peer.post(call(1, "echo", text="hello"))
         with anyio.move_on_after(0.3) as waited:
@@ -155,7 +155,7 @@ async def test_a_stopped_http_server_keeps_its_connections_and_answers_when_it_g
 
 
 async def test_an_http_server_that_is_late_is_not_waited_for_when_told_so() -> None:
-    async with http_server(port=free_port(), listens=False, hang_at_start=True) as server:
+    async with faulty_http(port=free_port(), listens=False, hang_at_start=True) as server:
         with pytest.raises(OSError, match="All connection attempts failed"):
             async with http_peer(server.url):
                 raise AssertionError("somebody listens")

@@ -14,8 +14,8 @@ import pytest
 from mcp import Client, MCPError, StdioServerParameters
 from mcp.client.subscriptions import ToolsListChanged
 
-from tests.servers.processes import http_server, stdio_command
 from trunkline.testing.journal import executions, read
+from trunkline.testing.processes import faulty_http, stdio_command
 
 pytestmark = [pytest.mark.anyio, pytest.mark.integration]
 
@@ -39,7 +39,7 @@ class Way:
         """The SDK's client, connected to a faulty server of its own."""
         if self.transport == "http":
             async with (
-                http_server(sse=self.sse, **options) as server,
+                faulty_http(sse=self.sse, **options) as server,
                 Client(server.url, mode=self.mode, message_handler=message_handler) as client,
             ):
                 yield client

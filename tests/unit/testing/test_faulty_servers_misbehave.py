@@ -9,9 +9,9 @@ from pathlib import Path
 import anyio
 import pytest
 
-from tests.servers.processes import HttpServer, http_server
 from tests.servers.raw import HttpPeer, StdioPeer, call, http_peer, request, stdio_peer
 from trunkline.testing.journal import executions
+from trunkline.testing.processes import FaultyHttp, faulty_http
 
 pytestmark = [pytest.mark.anyio, pytest.mark.integration]
 
@@ -22,13 +22,13 @@ async def journal(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-async def http(journal: Path) -> AsyncGenerator[HttpServer, None]:
-    async with http_server(journal=journal) as server:
+async def http(journal: Path) -> AsyncGenerator[FaultyHttp, None]:
+    async with faulty_http(journal=journal) as server:
         yield server
 
 
 @pytest.fixture
-async def peer(http: HttpServer) -> AsyncGenerator[HttpPeer, None]:
+async def peer(http: FaultyHttp) -> AsyncGenerator[HttpPeer, None]:
     async with http_peer(http.url) as peer:
         yield peer
 
@@ -61,7 +61,7 @@ async def test_a_crash_happens_before_or_after_the_effect(
     assert executions(journal)["once"] == effects
 
 
-async def test_a_crash_cuts_every_http_connection(http: HttpServer, peer: HttpPeer) -> None:
+async def test_a_crash_cuts_every_http_connection(http: FaultyHttp, peer: HttpPeer) -> None:
     async with http_peer(http.url) as bystander:
         await bystander.post(call(1, "sleep", seconds=60))
         await peer.post(call(2, "fault", kind="crash_after"))
@@ -92,7 +92,7 @@ async def test_an_answer_may_carry_an_id_nobody_used(pipes: StdioPeer) -> None:
     await assert_serves(pipes)
 
 
-async def test_an_answer_may_carry_the_id_of_another_request_in_flight(http: HttpServer, peer: HttpPeer) -> None:
+async def test_an_answer_may_carry_the_id_of_another_request_in_flight(http: FaultyHttp, peer: HttpPeer) -> None:
     async with http_peer(http.url) as victim, http_peer(http.url) as watcher:
         await victim.post(call("victim", "progress", steps=2, delay_ms=500))
         with anyio.fail_after(10):
@@ -209,7 +209,7 @@ async def test_garbage_over_http_claims_to_be_json(peer: HttpPeer) -> None:
     await assert_serves(peer)
 
 
-async def test_a_cut_body_is_shorter_than_announced_and_ends_the_connection(http: HttpServer, peer: HttpPeer) -> None:
+async def test_a_cut_body_is_shorter_than_announced_and_ends_the_connection(http: FaultyHttp, peer: HttpPeer) -> None:
     async with http_peer(http.url) as bystander:
         await peer.post(call(1, "fault", kind="cut", op="cut"))
         _, headers = await peer.head()
@@ -292,7 +292,7 @@ async def test_a_request_may_be_answered_twice_over_http(peer: HttpPeer) -> None
 
 async def test_a_server_of_the_other_era_says_which_versions_it_speaks() -> None:
     initialize = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {"protocolVersion": "2025-11-25"}}
-    async with stdio_peer(era="2026-07-28") as pipes, http_server(era="2026-07-28") as server:
+    async with stdio_peer(era="2026-07-28") as pipes, faulty_http(era="2026-07-28") as server:
         refused = await pipes.ask(initialize)
         async with http_peer(server.url) as peer:
             status, same = await peer.ask(initialize)
@@ -303,7 +303,7 @@ async def test_a_server_of_the_other_era_says_which_versions_it_speaks() -> None
 
 
 async def test_a_server_of_the_handshake_era_does_not_know_discovery() -> None:
-    async with stdio_peer(era="2025-11-25") as pipes, http_server(era="2025-11-25") as server:
+    async with stdio_peer(era="2025-11-25") as pipes, faulty_http(era="2025-11-25") as server:
         unknown = await pipes.ask(request(1, "server/discover"))
         async with http_peer(server.url) as peer:
             status, same = await peer.ask(request(1, "server/discover"))

@@ -1,6 +1,7 @@
-"""The faulty servers as real processes: their commands, and one over HTTP that is always cleaned up.
+"""The faulty servers as real processes, in one line: a command for stdio, a server of its own over HTTP.
 
-Options are those of the scripts, as keywords: `journal=path`, `page_size=3`, `refuse_sigterm=True`.
+Options are those of the scripts (`python -m trunkline.testing.faulty_stdio --help`), as keywords: `journal=path`,
+`page_size=3`, `refuse_sigterm=True`, `flap="10:5"`.
 """
 
 from __future__ import annotations
@@ -13,19 +14,28 @@ import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import TypeAlias
 
 import anyio
 from anyio.abc import Process
 
-import trunkline.testing
+from trunkline.endpoint import HttpEndpoint, StdioEndpoint
 
-SCRIPTS = Path(next(iter(trunkline.testing.__path__)))
-STARTUP = 20.0
+__all__ = ["FaultyHttp", "Option", "faulty_http", "faulty_stdio", "free_port", "http_command", "stdio_command"]
+
+_SCRIPTS = Path(__file__).parent
+_STARTUP = 20.0
 """Seconds a server may take to listen: far more than it needs, on any machine."""
-REAP = 10.0
+_REAP = 10.0
 """Seconds a killed process may take to be gone."""
 
-Option = str | int | float | Path
+Option: TypeAlias = str | int | float | Path
+
+
+def faulty_stdio(**options: Option) -> StdioEndpoint:
+    """The faulty server as a child process of whoever connects to it."""
+    program, arguments = stdio_command(**options)
+    return StdioEndpoint(program, tuple(arguments))
 
 
 def stdio_command(**options: Option) -> tuple[str, list[str]]:
@@ -46,7 +56,7 @@ def free_port() -> int:
         return port
 
 
-class HttpServer:
+class FaultyHttp:
     """A server process over HTTP that leads a process group of its own. Its address outlives it: see `restart`."""
 
     def __init__(self, port: int, command: list[str], *, listens: bool) -> None:
@@ -57,22 +67,20 @@ class HttpServer:
         self._process: Process | None = None
 
     def __repr__(self) -> str:
-        return f"<HttpServer [{self.url}, {f'pid {self._process.pid}' if self._process else 'not running'}]>"
+        return f"<FaultyHttp [{self.url}, {f'pid {self._process.pid}' if self._process else 'not running'}]>"
 
     @property
     def pid(self) -> int:
         """Of the running process; it is the id of the group too."""
-        assert self._process is not None, "the server is not running"
-        return self._process.pid
+        return self._running().pid
 
     async def start(self) -> None:
         """Start the process and wait until it listens; raises TimeoutError or EndOfStream when it does not."""
         self._process = await anyio.open_process(
             self._command, stdin=subprocess.DEVNULL, stderr=None, start_new_session=True
         )
-        if self._listens:
-            assert self._process.stdout is not None
-            with anyio.fail_after(STARTUP):
+        if self._listens and self._process.stdout is not None:
+            with anyio.fail_after(_STARTUP):
                 await self._process.stdout.receive()
 
     async def kill(self) -> None:
@@ -83,7 +91,7 @@ class HttpServer:
         # The leader may be dead and its children alive: the group is killed either way.
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        with anyio.fail_after(REAP, shield=True):
+        with anyio.fail_after(_REAP, shield=True):
             await process.aclose()
 
     async def restart(self) -> None:
@@ -93,9 +101,14 @@ class HttpServer:
 
     async def wait(self) -> int:
         """The exit status, once the process has ended by itself."""
-        assert self._process is not None, "the server is not running"
-        with anyio.fail_after(REAP):
-            return await self._process.wait()
+        process = self._running()
+        with anyio.fail_after(_REAP):
+            return await process.wait()
+
+    @property
+    def endpoint(self) -> HttpEndpoint:
+        """Where it is, for a client's settings."""
+        return HttpEndpoint(self.url)
 
     def stop(self) -> None:
         """Freeze it: connections stay open and nothing answers."""
@@ -105,18 +118,24 @@ class HttpServer:
         """Let it go on after `stop`."""
         os.killpg(self.pid, signal.SIGCONT)
 
+    def _running(self) -> Process:
+        if self._process is None:
+            msg = "the server is not running: it was killed and not started again"
+            raise RuntimeError(msg)
+        return self._process
+
 
 @asynccontextmanager
-async def http_server(
+async def faulty_http(
     *, port: int | None = None, listens: bool = True, **options: Option
-) -> AsyncGenerator[HttpServer, None]:
+) -> AsyncGenerator[FaultyHttp, None]:
     """A server over HTTP, listening; killed with its whole process group at the end, whatever happened to it.
 
     `listens=False` does not wait for that, for servers that are late or never come.
     """
     port = free_port() if port is None else port
     program, arguments = http_command(port=port, **options)
-    server = HttpServer(port, [program, *arguments], listens=listens)
+    server = FaultyHttp(port, [program, *arguments], listens=listens)
     try:
         await server.start()
         yield server
@@ -125,7 +144,7 @@ async def http_server(
 
 
 def _command(script: str, options: dict[str, Option]) -> tuple[str, list[str]]:
-    arguments = [str(SCRIPTS / script)]
+    arguments = [str(_SCRIPTS / script)]
     for name, value in options.items():
         flag = f"--{name.replace('_', '-')}"
         if value is True:
