@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from math import inf
 from typing import Any, cast
 
 import anyio
@@ -14,6 +15,7 @@ from mcp.shared.subscriptions import ToolsListChanged
 from mcp_types.version import LATEST_MODERN_VERSION, MODERN_PROTOCOL_VERSIONS
 from pydantic import TypeAdapter, ValidationError
 
+from trunkline import clock
 from trunkline.call import Call, Delivery, ToolResult
 from trunkline.endpoint import Endpoint, HttpEndpoint
 from trunkline.errors import CallFailed, ConnectionLost, InvalidResult
@@ -37,6 +39,8 @@ class Session:
         self._endpoint = endpoint
         self._on_lost = on_lost
         self._listed: frozenset[str] = frozenset()
+        self._incident = object()
+        self._incident_at = -inf
 
     @property
     def era(self) -> str:
@@ -59,12 +63,12 @@ class Session:
         Raises:
             CallFailed: No result; `delivery` says what is known.
         """
-        wire = Wire()
+        wire, started = Wire(), clock.now()
         token = CURRENT_WIRE.set(wire)
         try:
             result = await self._request(call)
         except _FAULTS as error:
-            failure = self._failure(error, call, wire)
+            failure = self._failure(error, call, wire, started)
             wire.delivery = failure.delivery
             raise failure from error
         except CallFailed as error:
@@ -78,16 +82,29 @@ class Session:
             call.delivery = wire.delivery
             call.may_have_run |= wire.delivery in (Delivery.UNKNOWN, Delivery.ANSWERED)
 
-    def _failure(self, error: Exception, call: Call, wire: Wire) -> CallFailed:
+    def _failure(self, error: Exception, call: Call, wire: Wire, started: float) -> CallFailed:
+        incident = self._incident_of(started)
         has_session = isinstance(self._endpoint, HttpEndpoint) and not self.is_modern
         if is_lost_session(error, wire, has_session=has_session):
             self._on_lost("the server no longer knows the session")
             words = f"server {call.server!r} was restarted and no longer knows the session"
-            return ConnectionLost(words, delivery=Delivery.NOT_SENT, incident=self, tool=call.name, server=call.server)
-        failure = translate(error, call, wire, incident=self)
+            return ConnectionLost(
+                words, delivery=Delivery.NOT_SENT, incident=incident, tool=call.name, server=call.server
+            )
+        failure = translate(error, call, wire, incident=incident)
         if is_unreachable(wire):
             self._on_lost("nothing listens at the server's address")
         return failure
+
+    def _incident_of(self, started: float) -> object:
+        """What the failure of a request made at `started` is part of.
+
+        Requests that were under way together when one of them failed tell of one thing; a request made after that
+        tells of another. Over HTTP a session outlives any number of connections, so it is no incident itself.
+        """
+        if started > self._incident_at:
+            self._incident, self._incident_at = object(), clock.now()
+        return self._incident
 
     async def _request(self, call: Call) -> types.Result:
         client, meta = self._client, call.meta
