@@ -57,7 +57,7 @@ run: .venv/.stamp-run servers ## the gateway with its dashboard, in front of rea
 
 # ----------------------------------------------------------------------------------------------------------- checking
 
-.PHONY: check test resilience bench wheel
+.PHONY: check test resilience bench mutants wheel
 check: .venv/.stamp-dev ## format, lint, types, architecture, house rules
 	@$(BIN)/ruff format --check --quiet $(TREES) || { echo "make format mends this" >&2; exit 1; }
 	@$(BIN)/ruff check --quiet $(TREES)
@@ -74,6 +74,12 @@ resilience: .venv/.stamp-dev servers ## the promises about servers that are kill
 
 bench: .venv/.stamp-dev ## what things cost, as medians with their spread
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script" $(ARGS) || exit; done
+
+mutants: requirements/mutants.txt ## whether the tests notice every small change in resilience/ and pool/ (half an hour)
+	@sh tools/venv.sh build/mutation
+	@build/mutation/bin/python $(LOCKED) $<
+	@build/mutation/bin/python $(PIP) --no-deps --no-build-isolation -e .
+	@nice build/mutation/bin/python tools/mutants.py $(ARGS)
 
 wheel: .venv/.stamp-dev ## build it, install it into an empty environment, start it
 	@rm -rf build dist
@@ -95,6 +101,7 @@ format: .venv/.stamp-dev ## rewrite the code as ruff wants it
 lock: .servers/.stamp-wheels ## pin again what requirements/*.in and servers/package.json ask for (LOCK_ARGS=--upgrade; needs uv)
 	$(COMPILE) pyproject.toml requirements/run.in -o requirements/run.txt
 	$(COMPILE) pyproject.toml requirements/run.in requirements/dev.in -o requirements/dev.txt
+	$(COMPILE) pyproject.toml requirements/run.in requirements/dev.in requirements/mutants.in -o requirements/mutants.txt
 	$(COMPILE) requirements/servers.in -o requirements/servers.txt
 	$(SERVERS)/python tools/npm_servers.py --lock
 

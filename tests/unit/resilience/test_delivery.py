@@ -16,7 +16,7 @@ from trunkline.errors import (
     ServerUnavailable,
     ToolNotFound,
 )
-from trunkline.resilience.delivery import may_retry
+from trunkline.resilience.delivery import may_fall_back, may_retry
 
 both = pytest.mark.parametrize("repeatable", [True, False])
 
@@ -106,3 +106,44 @@ def test_every_reason_is_a_constant_of_its_own() -> None:
     ]
     reasons = {may_retry(error, repeatable=repeatable).reason for error, repeatable in errors}
     assert len(reasons) == len(errors)
+
+
+@pytest.mark.parametrize("repeatable", [True, False])
+@pytest.mark.parametrize(
+    "error",
+    [
+        CircuitOpen("no"),
+        ServerUnavailable("no"),
+        ConnectionLost("refused", delivery=Delivery.NOT_SENT),
+        ServerError("busy", status=429, delivery=Delivery.REFUSED),
+        ServerError("forbidden", status=403, delivery=Delivery.REFUSED),
+        DeadlineExceeded("late", may_have_run=False),
+    ],
+    ids=repr,
+)
+def test_what_has_not_run_may_fall_over_to_another_server(error: CallError, repeatable: bool) -> None:
+    assert may_fall_back(error, repeatable=repeatable)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ConnectionLost("gone"),
+        AttemptTimeout("late"),
+        InvalidResult("what?"),
+        ServerError("inside", error_code=-32603),
+        DeadlineExceeded("late", may_have_run=True),
+    ],
+    ids=repr,
+)
+def test_what_may_have_run_falls_over_only_if_it_may_run_twice(error: CallError) -> None:
+    assert may_fall_back(error, repeatable=True)
+    assert not may_fall_back(error, repeatable=False)
+
+
+@pytest.mark.parametrize("repeatable", [True, False])
+@pytest.mark.parametrize(
+    "error", [InvalidArguments("n"), ToolNotFound("none"), ServerError("arguments", error_code=-32602)], ids=str
+)
+def test_the_callers_own_mistake_never_falls_over(error: CallError, repeatable: bool) -> None:
+    assert not may_fall_back(error, repeatable=repeatable)
