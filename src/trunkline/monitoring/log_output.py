@@ -13,11 +13,11 @@ from copy import copy
 from datetime import UTC, datetime
 from logging.handlers import QueueHandler, QueueListener
 from queue import Full, Queue
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 from trunkline.monitoring.redaction import REDACTED, is_secret_name, redact, redact_value
 
-__all__ = ["ConsoleFormatter", "JsonFormatter", "QueuedOutput", "RedactionFilter"]
+__all__ = ["ConsoleFormatter", "JsonFormatter", "Output", "QueuedOutput", "RedactionFilter"]
 
 _GRACE: Final = 5.0
 """Seconds the thread may take to write what is left."""
@@ -91,6 +91,28 @@ class ConsoleFormatter(logging.Formatter):
         return text if text and text.isprintable() and " " not in text else json.dumps(text)
 
 
+class Output(logging.StreamHandler[TextIO]):
+    """Writes records; what cannot be written (a full disk, a closed pipe) is counted, and told once there is room."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self.lost = 0
+        """Records that could not be written since the log was last told."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a record, after one that says how many could not be written before it."""
+        if self.lost:
+            lost, self.lost = self.lost, 0
+            super().emit(log_records_lost(lost))
+            if self.lost:
+                self.lost = lost  # still no room; the notice itself is none of those lost
+        super().emit(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name the standard library calls
+        """Count it: a traceback for each would go where there may be no room either."""
+        self.lost += 1
+
+
 class QueuedOutput(QueueHandler):
     """Hands records to a thread that writes them. Never waits: with the queue full, records are dropped and counted."""
 
@@ -133,15 +155,17 @@ class QueuedOutput(QueueHandler):
         """Put `record` into the queue if there is room, after a record that says how many found none."""
         try:
             if self.dropped:
-                self.queue.put_nowait(self._lost())
+                self.queue.put_nowait(log_records_lost(self.dropped))
                 self.dropped = 0
             self.queue.put_nowait(record)
         except Full:
             self.dropped += 1
 
-    def _lost(self) -> logging.LogRecord:
-        fields = {"name": "trunkline.logging", "msg": "log_records_dropped", f"{_PREFIX}dropped": self.dropped}
-        return logging.makeLogRecord({**fields, "levelno": logging.WARNING, "levelname": "WARNING"})
+
+def log_records_lost(count: int) -> logging.LogRecord:
+    """What the log says of records it does not have."""
+    fields = {"name": "trunkline.logging", "msg": "log_records_dropped", f"{_PREFIX}dropped": count}
+    return logging.makeLogRecord({**fields, "levelno": logging.WARNING, "levelname": "WARNING"})
 
 
 class _Writer(QueueListener):

@@ -39,7 +39,7 @@ from trunkline.events import (
     ToolsChanged,
 )
 from trunkline.monitoring.labels import clean
-from trunkline.monitoring.log_output import ConsoleFormatter, JsonFormatter, QueuedOutput, RedactionFilter
+from trunkline.monitoring.log_output import ConsoleFormatter, JsonFormatter, Output, QueuedOutput, RedactionFilter
 from trunkline.monitoring.redaction import redact
 
 __all__ = ["LogObserver", "configure_logging"]
@@ -170,7 +170,7 @@ def configure_logging(
         before = earlier.level_before
         root.removeHandler(earlier)
         earlier.close()
-    sink = logging.StreamHandler(stream if stream is not None else sys.stderr)
+    sink = Output(stream if stream is not None else sys.stderr)
     sink.setFormatter(formatters[format]())
     sink.addFilter(RedactionFilter())
     output = QueuedOutput(sink, level_before=before)

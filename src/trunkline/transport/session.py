@@ -99,9 +99,11 @@ class Session:
     def _incident_of(self, started: float) -> object:
         """What the failure of a request made at `started` is part of.
 
-        Requests that were under way together when one of them failed tell of one thing; a request made after that
-        tells of another. Over HTTP a session outlives any number of connections, so it is no incident itself.
+        A child process is lost once, and the session with it. Over HTTP a session outlives any number of connections:
+        requests that were under way together when one of them failed tell of one thing, one made after that of another.
         """
+        if not isinstance(self._endpoint, HttpEndpoint):
+            return self
         if started > self._incident_at:
             self._incident, self._incident_at = object(), clock.now()
         return self._incident

@@ -1,0 +1,255 @@
+"""R7 and R9: parts of ours fail, or callers give up, and nothing of it can be seen in the results or is left behind."""
+
+from __future__ import annotations
+
+import gc
+import io
+import logging
+import os
+import random
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from anyio.abc import TaskGroup
+
+from tests.resilience.conftest import Report
+from tests.resilience.storms import child_pids, kill_children_every
+from tests.servers.watching import eventually
+from trunkline import CallError, EnhancedMCPClient, Infrastructure, ServerPolicy, ServerSettings, configure_logging
+from trunkline.events import Event
+from trunkline.testing import faulty_http, faulty_stdio
+
+pytestmark = [pytest.mark.anyio, pytest.mark.resilience, pytest.mark.timeout(600)]
+
+SECONDS = float(os.environ.get("STORM_SECONDS", "2"))
+ROUNDS = max(1, int(SECONDS / 4))
+
+CALLS: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("s_echo", {"text": "hello ☎"}),
+    ("s_add", {"a": 2, "b": 3}),
+    ("s_fail", {"message": "as a tool does"}),
+    ("s_rpc_error", {"code": -32050, "message": "as a protocol does"}),
+    ("s_add", {"a": "two"}),
+    ("s_nothing", {}),
+    ("s_fault", {"kind": "crash_before"}),
+    ("s_lookup", {"op": "after the crash"}),
+)
+
+
+async def results(infra: Infrastructure) -> list[str]:
+    """What a domain gets for a sequence of calls of every kind, as bytes it could have written down."""
+    found = []
+    for name, arguments in CALLS * ROUNDS:
+        try:
+            result = await infra.mcp_client.call_tool(name, arguments, domain="drill")
+            found.append(result.model_dump_json())
+        except CallError as error:
+            found.append(f"{error.code} {error.may_have_run} {error}")
+    return found
+
+
+def configuration(folder: Path) -> Path:
+    """A file with the faulty server, repeatable by its own word."""
+    endpoint = faulty_stdio()
+    path = folder / "trunkline.toml"
+    args = ", ".join(f"'{argument}'" for argument in endpoint.args)
+    path.write_text(
+        f"[mcpServers.s]\ncommand = '{endpoint.command}'\nargs = [{args}]\n"
+        "[trunkline.servers.s]\ntrust_annotations = true\n"
+    )
+    return path
+
+
+class Sabotaged:
+    """An infrastructure, and how it would show that a part of it fails."""
+
+    def __init__(self, infra: Infrastructure, shows: Callable[[], bool]) -> None:
+        self.infra = infra
+        self.shows = shows
+
+
+def announced(infra: Infrastructure) -> Callable[[], bool]:
+    """Failures of observers are counted by the bus and shown among the metrics."""
+    return lambda: bool(infra.bus.failures) and infra.metrics.dashboard()["telemetry"]["observer_failures"] > 0
+
+
+@asynccontextmanager
+async def nothing(folder: Path) -> AsyncGenerator[Sabotaged, None]:
+    async with Infrastructure.from_config(configuration(folder)) as infra:
+        yield Sabotaged(infra, lambda: not infra.bus.failures)
+
+
+@asynccontextmanager
+async def observers_that_raise(folder: Path) -> AsyncGenerator[Sabotaged, None]:
+    def raising(event: Event) -> None:
+        raise ZeroDivisionError(repr(event))
+
+    async with Infrastructure.from_config(configuration(folder), observers=[raising]) as infra:
+        yield Sabotaged(infra, announced(infra))
+
+
+@asynccontextmanager
+async def a_log_handler_that_raises(folder: Path) -> AsyncGenerator[Sabotaged, None]:
+    class Raising(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            raise OSError(28, "No space left on device")
+
+    logger, handler = logging.getLogger("trunkline"), Raising()
+    logger.addHandler(handler)
+    logger.setLevel(logging.DEBUG)
+    try:
+        async with Infrastructure.from_config(configuration(folder)) as infra:
+            yield Sabotaged(infra, announced(infra))
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(logging.NOTSET)
+
+
+class FullDisk(io.TextIOBase):
+    """What a log is written to when there is no room left, until there is."""
+
+    def __init__(self) -> None:
+        self.is_full = True
+        self.written = ""
+
+    def write(self, text: str) -> int:
+        if self.is_full:
+            raise OSError(28, "No space left on device")
+        self.written += text
+        return len(text)
+
+
+@asynccontextmanager
+async def a_full_disk_under_the_log(folder: Path) -> AsyncGenerator[Sabotaged, None]:
+    disk = FullDisk()
+    undo = configure_logging(level="DEBUG", stream=disk)  # type: ignore[arg-type]
+    try:
+        async with Infrastructure.from_config(configuration(folder)) as infra:
+
+            def shows() -> bool:
+                disk.is_full = False
+                logging.getLogger("drill").warning("there is room again")
+                return "log_records_dropped" in disk.written and not infra.bus.failures
+
+            yield Sabotaged(infra, shows)
+    finally:
+        undo()
+
+
+def configuration_is_reported(infra: Infrastructure) -> Callable[[], bool]:
+    return lambda: any(other.name == "configuration" for other in infra.health.report().others)
+
+
+@asynccontextmanager
+async def a_configuration_file_that_is_broken(folder: Path) -> AsyncGenerator[Sabotaged, None]:
+    path = configuration(folder)
+    async with Infrastructure.from_config(path) as infra:
+        path.write_text("[mcpServers.s\n")
+        shows = configuration_is_reported(infra)
+        await eventually(shows)
+        yield Sabotaged(infra, shows)
+
+
+@asynccontextmanager
+async def a_configuration_file_that_is_gone(folder: Path) -> AsyncGenerator[Sabotaged, None]:
+    path = configuration(folder)
+    async with Infrastructure.from_config(path) as infra:
+        path.unlink()
+        shows = configuration_is_reported(infra)
+        await eventually(shows)
+        yield Sabotaged(infra, shows)
+
+
+SABOTAGE = {
+    "observer raises": observers_that_raise,
+    "log handler raises": a_log_handler_that_raises,
+    "disk full": a_full_disk_under_the_log,
+    "config broken": a_configuration_file_that_is_broken,
+    "config gone": a_configuration_file_that_is_gone,
+}
+
+
+@pytest.mark.requirement("R7", "INV-4")
+@pytest.mark.parametrize("part", SABOTAGE)
+async def test_what_callers_get_is_the_same_whatever_part_of_ours_fails(
+    part: str, tmp_path: Path, report: Report
+) -> None:
+    async with nothing(tmp_path) as sound:
+        expected = await results(sound.infra)
+    async with SABOTAGE[part](tmp_path) as sabotaged:
+        found = await results(sabotaged.infra)
+        await eventually(sabotaged.shows)
+    same = sum(one == other for one, other in zip(expected, found, strict=True))
+    report("R7", part, f"{same} of {len(expected)} results the same, byte for byte")
+    assert found == expected
+
+
+def open_files() -> int:
+    """File descriptors of this process."""
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+@pytest.mark.requirement("R9")
+@pytest.mark.parametrize("transport", ["stdio", "http"])
+async def test_calls_given_up_at_any_moment_leave_nothing_behind(
+    transport: str, tmp_path: Path, report: Report
+) -> None:
+    rng, given_up, answered, failed = random.Random(4), 0, 0, Counter[str]()
+    gc.collect()
+    files = open_files()
+    marker = str(tmp_path / "journal")
+    async with faulty_http() as server:
+        endpoint = server.endpoint if transport == "http" else faulty_stdio(journal=marker)
+        policy = ServerPolicy(trust_annotations=True)
+        async with EnhancedMCPClient([ServerSettings("s", endpoint, policy)]) as client:
+            end = anyio.current_time() + SECONDS
+
+            async def impatient() -> None:
+                nonlocal given_up, answered
+                while anyio.current_time() < end:
+                    with anyio.move_on_after(rng.expovariate(20.0)) as patience:
+                        try:
+                            await client.call_tool("s_lookup", {"op": "x", "delay_ms": 3})
+                            answered += 1
+                        except CallError as error:
+                            failed[error.code] += 1
+                    given_up += patience.cancelled_caught
+
+            async def make_trouble(tasks: TaskGroup) -> None:
+                if transport == "stdio":
+                    await kill_children_every(0.7, marker, until=lambda: anyio.current_time() >= end)
+                else:
+                    while anyio.current_time() < end:
+                        await anyio.sleep(0.7)
+                        await server.restart()
+                tasks.cancel_scope.cancel()
+
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(make_trouble, tasks)
+                for _ in range(24):
+                    tasks.start_soon(impatient)
+            (replica,) = client.fleet.stacks["s"].replicas
+
+            def is_at_rest() -> bool:
+                pool, admission = replica.pool.statistics(), replica.admission
+                return not (pool.in_flight or pool.waiting or admission.in_flight or admission.waiting)
+
+            await eventually(is_at_rest)
+            await eventually(lambda: replica.pool.is_ready)
+            result = await client.call_tool("s_echo", {"text": "still there"})
+            assert not result.is_error
+    gc.collect()
+    await eventually(lambda: child_pids(marker) == [])
+    await eventually(lambda: open_files() <= files, told=lambda: "files are left open")
+    figures = (
+        f"{given_up} given up, {answered} answered, {failed.total()} failed; 0 permits, calls, children, files left"
+    )
+    report("R9", transport, figures)
+    assert given_up > 100
+    assert answered > 20, failed
+    assert failed.total() < 100, failed
