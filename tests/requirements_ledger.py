@@ -126,6 +126,32 @@ LEDGER = (
         "call is harmed",
     ),
     Requirement(
+        "R5",
+        "goals, Reliability",
+        "A server that hangs under 100 callers costs callers of other servers nothing, its own callers no more than "
+        "their deadline, and nobody anything once its circuit is open",
+    ),
+    Requirement(
+        "R7",
+        "goals, Reliability",
+        "With any part of ours made to fail, results of calls are identical, byte for byte, and each failure is "
+        "counted and visible",
+    ),
+    Requirement(
+        "R8", "goals, Reliability", "With 100 % failures and 64 callers, attempts are at most 1.25 times the calls"
+    ),
+    Requirement(
+        "HEDGE-TAIL",
+        "goals, Reliability",
+        "With one of three replicas 20 times slower, hedging keeps p99 within twice the healthy p99, at 5 % more "
+        "attempts",
+    ),
+    Requirement(
+        "METASTABLE",
+        "goals, Reliability",
+        "An outage of most of 50 replicas under 1,000 callers causes no retry storm and ends with its cause",
+    ),
+    Requirement(
         "R9",
         "goals, Reliability",
         "Cancellation on the call path leaks no permit, connection, task, child or lock, and statistics return to zero",

@@ -57,14 +57,14 @@ class AvailabilityFold:
         self._known[server] = known
         if not known:
             del self._known[server]
-        elif len(present) == 1:
-            self._registry.mark(server, state, reason, at)
         else:
             self._registry.mark(server, *_together(known), at)
 
 
 def _together(known: Mapping[str | None, tuple[AvailabilityState, str]]) -> tuple[AvailabilityState, str]:
-    """The state of a server by those of its replicas, and why."""
+    """The state of a server by those of its replicas (one or more), and why."""
+    if len(known) == 1:
+        return next(iter(known.values()))
     out = {name: told for name, told in known.items() if told[0] != "available"}
     if not out:
         return "available", f"{len(known)} replicas available"
