@@ -18,7 +18,7 @@ from trunkline.config.policies import refusal
 from trunkline.config.report import Report
 from trunkline.endpoint import HttpEndpoint, StdioEndpoint
 
-__all__ = ["http_endpoint", "stdio_endpoint"]
+__all__ = ["http_endpoint", "is_address", "stdio_endpoint"]
 
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _HEADER_VALUE = re.compile(r"[\t -~]*")
@@ -43,7 +43,7 @@ def stdio_endpoint(entry: Mapping[str, Any], path: KeyPath, report: Report) -> S
 def http_endpoint(entry: Mapping[str, Any], address: str, path: KeyPath, report: Report) -> HttpEndpoint | None:
     """Return the address under the key `address` and its headers; None where something in them was reported."""
     read = _Entry(entry, path, report)
-    url = read.text(address, _is_address, "an http:// or https:// address with a host")
+    url = read.text(address, is_address, "an http:// or https:// address with a host")
     headers = read.named_texts("headers", _is_header, "a string of printable ASCII, under a valid header name")
     if read.has_misfit:
         return None
@@ -120,7 +120,8 @@ def _is_header(name: str, value: str) -> bool:
     return bool(_HEADER_NAME.fullmatch(name) and _HEADER_VALUE.fullmatch(value))
 
 
-def _is_address(value: str) -> bool:
+def is_address(value: str) -> bool:
+    """Whether a text is an address with a host."""
     if not value.isprintable() or " " in value:
         return False
     try:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from trunkline.config.endpoints import http_endpoint, stdio_endpoint
+from trunkline.config.endpoints import http_endpoint, is_address, stdio_endpoint
 from trunkline.config.lines import KeyPath
 from trunkline.config.report import Report, nearest
 from trunkline.config.variables import expand
@@ -60,16 +60,23 @@ def read_replicas(entries: object, first: Endpoint, path: KeyPath, report: Repor
         if not isinstance(entry, (str, Mapping)):
             report.mismatch(at, "an address, or a table as under mcpServers")
             continue
-        table = {"url": entry} if isinstance(entry, str) else dict(entry)
-        if "command" not in table:
-            table.setdefault("headers", headers)
-        endpoint = _endpoint(table, at, report)
+        if isinstance(entry, str):
+            endpoint = _replica_at(entry, headers, at, report)
+        else:
+            endpoint = _endpoint(entry if "command" in entry else {"headers": headers, **entry}, at, report)
         if endpoint is None:
             continue
         if endpoint in (first, *found):
             report.problem(at, "this place is named already; name each once")
         found.append(endpoint)
     return tuple(found)
+
+
+def _replica_at(address: str, headers: Mapping[str, str], path: KeyPath, report: Report) -> Endpoint | None:
+    if is_address(address) and address.startswith(("http://", "https://")):
+        return HttpEndpoint(address, headers)
+    report.mismatch(path, "an http:// or https:// address with a host")
+    return None
 
 
 def _read_server(entry: object, path: KeyPath, environ: Mapping[str, str], report: Report) -> Endpoint | None:

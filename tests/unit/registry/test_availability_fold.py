@@ -1,4 +1,4 @@
-"""Whether a server's tools can be called, by what happens at each of its replicas; beside a model that asks them all."""
+"""Whether a server can be called, by what happens at each of its replicas; beside a model that asks them all."""
 
 from __future__ import annotations
 
