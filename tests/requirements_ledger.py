@@ -141,6 +141,11 @@ LEDGER = (
         "R8", "goals, Reliability", "With 100 % failures and 64 callers, attempts are at most 1.25 times the calls"
     ),
     Requirement(
+        "R12",
+        "goals, Reliability",
+        "Fuzzed configurations and schemas cause no crash and nothing unhandled",
+    ),
+    Requirement(
         "HEDGE-TAIL",
         "goals, Reliability",
         "With one of three replicas 20 times slower, hedging keeps p99 within twice the healthy p99, at 5 % more "

@@ -49,7 +49,7 @@ async def test_one_slow_replica_of_three_does_not_make_the_slowest_calls_slow(re
                 proxy.latency = SERVICE / 2
             proxies[0].latency *= slowness
             first, *others = (HttpEndpoint(proxy.url) for proxy in proxies)
-            policy = ServerPolicy(trust_annotations=True, hedge=HedgePolicy(enabled=hedge, delay=3 * SERVICE))
+            policy = ServerPolicy(trust_annotations=True, hedge=HedgePolicy(enabled=hedge, delay=2.4 * SERVICE))
             settings = ServerSettings("s", first, policy, tuple(others))
             tail = Tail()
             async with EnhancedMCPClient([settings], observers=[tail.observe]) as client:

@@ -76,7 +76,9 @@ def test_programs_of_the_same_name_are_told_apart_by_number() -> None:
     ],
 )
 def test_what_is_no_place_is_told_where_it_stands(replicas: Any, problems: list[str]) -> None:
-    assert [re.sub(r" \(a (string|whole number)\)", "", told) for told in problems_of(search={"replicas": replicas})] == problems
+    assert [
+        re.sub(r" \(a (string|whole number)\)", "", told) for told in problems_of(search={"replicas": replicas})
+    ] == problems
 
 
 def test_a_server_cannot_stand_in_for_itself() -> None:
