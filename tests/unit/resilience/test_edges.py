@@ -174,8 +174,11 @@ def test_a_circuit_tells_how_often_it_opened() -> None:
 
 
 def test_a_closed_circuit_needs_no_proof_and_no_patience() -> None:
-    circuit = a_circuit()
+    changes: list[object] = []
+    policy = BreakerPolicy(consecutive=1, successes=1)
+    circuit = Circuit(policy, slow=8.0, rng=random.Random(1), on_change=lambda *change: changes.append(change))
     circuit.probe_succeeded(0.0)
+    assert changes == []
     assert circuit.retry_after(0.0) == 0.0
     assert circuit.retry_after(0.0, may_probe=False) == 0.0
     assert "0 of 1 proofs" in repr(circuit)
