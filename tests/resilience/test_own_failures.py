@@ -209,9 +209,14 @@ async def test_calls_given_up_at_any_moment_leave_nothing_behind(
         async with EnhancedMCPClient([ServerSettings("s", endpoint, policy)]) as client:
             end = anyio.current_time() + SECONDS
 
+            def is_over() -> bool:
+                # On a busy machine it takes longer until enough has happened to prove anything.
+                past = anyio.current_time() - end
+                return past >= 0 and ((given_up > 100 and answered > 20) or past >= 60)
+
             async def impatient() -> None:
                 nonlocal given_up, answered
-                while anyio.current_time() < end:
+                while not is_over():
                     with anyio.move_on_after(rng.expovariate(20.0)) as patience:
                         try:
                             await client.call_tool("s_lookup", {"op": "x", "delay_ms": 3})
@@ -222,9 +227,9 @@ async def test_calls_given_up_at_any_moment_leave_nothing_behind(
 
             async def make_trouble(tasks: TaskGroup) -> None:
                 if transport == "stdio":
-                    await kill_children_every(0.7, marker, until=lambda: anyio.current_time() >= end)
+                    await kill_children_every(0.7, marker, until=is_over)
                 else:
-                    while anyio.current_time() < end:
+                    while not is_over():
                         await anyio.sleep(0.7)
                         await server.restart()
                 tasks.cancel_scope.cancel()
