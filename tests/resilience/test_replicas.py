@@ -103,7 +103,7 @@ async def test_no_call_fails_while_one_of_three_replicas_is_always_dead(tmp_path
     figures = f"{ledger.calls} calls, {kills} kills, {ledger.success_ratio:.3%} succeeded, {tail.extra:+.1%} attempts"
     report("R1", "3 replicas", figures)
     assert kills >= 3
-    assert ledger.calls > 50
+    assert ledger.calls > 20
     assert ledger.success_ratio == 1.0
     if IS_DRILL:
         assert tail.extra <= 0.10
