@@ -8,7 +8,7 @@ BIN     := .venv/bin
 SERVERS := .servers/bin
 TREES   := $(wildcard src tests tools benchmarks examples docs_src)
 PIP      = -m pip --disable-pip-version-check --no-input install -qq
-LOCKED   = $(PIP) --only-binary :all: --require-hashes -r
+LOCKED   = $(PIP) --no-deps --only-binary :all: --require-hashes -r
 UV      ?= $(firstword $(wildcard $(BIN)/uv) uv)
 COMPILE  = UV_CUSTOM_COMPILE_COMMAND="make lock" $(UV) pip compile --quiet --universal --python-version 3.11 \
            --generate-hashes --no-annotate $(LOCK_ARGS)
