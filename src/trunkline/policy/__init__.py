@@ -14,6 +14,7 @@ from trunkline.policy.attempts import (
     RatePolicy,
     RetryPolicy,
 )
+from trunkline.policy.cache import CachePolicy, CacheSettings, CopyMode, ListingCachePolicy, RedisMode, RedisPolicy
 from trunkline.policy.checks import require
 from trunkline.policy.servers import Era, HealthPolicy, PoolPolicy, ServerPolicy
 from trunkline.policy.tools import DomainPolicy, FallbackPolicy, ToolPolicy
@@ -21,14 +22,20 @@ from trunkline.policy.tools import DomainPolicy, FallbackPolicy, ToolPolicy
 __all__ = [
     "BreakerPolicy",
     "BulkheadPolicy",
+    "CachePolicy",
+    "CacheSettings",
+    "CopyMode",
     "DomainPolicy",
     "Era",
     "FallbackPolicy",
     "HealthPolicy",
     "HedgePolicy",
+    "ListingCachePolicy",
     "OutlierPolicy",
     "PoolPolicy",
     "RatePolicy",
+    "RedisMode",
+    "RedisPolicy",
     "RetryPolicy",
     "ServerPolicy",
     "ToolPolicy",

@@ -13,6 +13,7 @@ from trunkline.policy.attempts import (
     RatePolicy,
     RetryPolicy,
 )
+from trunkline.policy.cache import CachePolicy, ListingCachePolicy
 from trunkline.policy.checks import not_negative, positive, require
 
 __all__ = ["Era", "HealthPolicy", "PoolPolicy", "ServerPolicy"]
@@ -90,6 +91,9 @@ class ServerPolicy:
     hedge: HedgePolicy = field(default_factory=HedgePolicy)
     pool: PoolPolicy = field(default_factory=PoolPolicy)
     health: HealthPolicy = field(default_factory=HealthPolicy)
+    cache: CachePolicy = field(default_factory=CachePolicy)
+    """For tools that have none of their own, where this server is trusted and calls them read-only."""
+    listings: ListingCachePolicy = field(default_factory=ListingCachePolicy)
     fallback: tuple[str, ...] = ()
     """Servers that are asked in turn when this one has no answer. They must have the tool under the same bare name."""
     reserve: float = 0.2

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from trunkline.policy.cache import CachePolicy
 from trunkline.policy.checks import positive, ratio, require
 
 __all__ = ["DomainPolicy", "FallbackPolicy", "ToolPolicy"]
@@ -40,6 +41,9 @@ class ToolPolicy:
     attempt_timeout: float | None = None
     """Seconds one attempt may take; None takes the server's."""
     fallback: FallbackPolicy = field(default_factory=FallbackPolicy)
+    cache: CachePolicy = field(default_factory=CachePolicy)
+    """How long its answers may be used again. Without a `ttl` the server's policy counts, where the server is trusted and
+    calls the tool read-only."""
 
     def __post_init__(self) -> None:
         positive(self, "timeout", "attempt_timeout")
