@@ -74,7 +74,7 @@ class ListingCachePolicy:
     stale_if_error: float = 0.0
     """Seconds beyond that in which it is served when the server has no answer."""
     share_public: bool = False
-    """Whether what the server calls public may be given to every principal. It is the server's claim: trust is yours."""
+    """Whether what the server calls public may be given to every principal. That is its claim: trust is yours."""
 
     def __post_init__(self) -> None:
         positive(self, "max_ttl")

@@ -42,8 +42,8 @@ class ToolPolicy:
     """Seconds one attempt may take; None takes the server's."""
     fallback: FallbackPolicy = field(default_factory=FallbackPolicy)
     cache: CachePolicy = field(default_factory=CachePolicy)
-    """How long its answers may be used again. Without a `ttl` the server's policy counts, where the server is trusted and
-    calls the tool read-only."""
+    """How long its answers may be used again. Without a `ttl` the server's policy counts, where the server is trusted
+    and calls the tool read-only."""
 
     def __post_init__(self) -> None:
         positive(self, "timeout", "attempt_timeout")
