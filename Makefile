@@ -23,9 +23,12 @@ help: ## show this list
 
 # --------------------------------------------------------------------------------------------------------- installing
 
-.PHONY: install servers
+.PHONY: install servers redis
 install: .venv/.stamp-dev ## the package, editable, and the development tools, into .venv
 servers: .servers/.stamp-wheels .servers/.stamp-npm ## third-party MCP servers, into .servers
+
+redis: ## Debian's redis-server, for the tests of the shared cache, where it is missing and we may install it
+	@sh tools/redis_server.sh
 
 .venv/bin/python .servers/bin/python:
 	@sh tools/venv.sh $(@:/bin/python=)
@@ -57,7 +60,7 @@ run: .venv/.stamp-run servers ## the gateway with its dashboard, in front of rea
 
 # ----------------------------------------------------------------------------------------------------------- checking
 
-.PHONY: check test resilience bench mutants wheel
+.PHONY: check test resilience bench peers mutants wheel
 check: .venv/.stamp-dev ## format, lint, types, architecture, house rules
 	@$(BIN)/ruff format --check --quiet $(TREES) || { echo "make format mends this" >&2; exit 1; }
 	@$(BIN)/ruff check --quiet $(TREES)
@@ -65,15 +68,30 @@ check: .venv/.stamp-dev ## format, lint, types, architecture, house rules
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/python tools/house_rules.py
 
-test: .venv/.stamp-dev servers ## every test, with branch coverage
-	@$(BIN)/pytest --cov --cov-report=term $(ARGS)
+test: .venv/.stamp-dev servers redis ## every test, with branch coverage
+	@$(BIN)/coverage run -m pytest -p tools.coverage_report $(ARGS)
 
-resilience: .venv/.stamp-dev servers ## the promises about servers that are killed, paused and cut off
-	@mkdir -p build && STORM_SECONDS=$${STORM_SECONDS:-20} RESILIENCE_JSON=build/resilience.json \
-		$(BIN)/pytest -m resilience --no-cov tests/resilience $(ARGS)
+resilience: .venv/.stamp-dev servers redis ## the promises about servers that are killed, paused and cut off
+	@mkdir -p build && STORM_SECONDS=$${STORM_SECONDS:-20} FUZZ_CASES=$${FUZZ_CASES:-100000} \
+		CACHE_OPERATIONS=$${CACHE_OPERATIONS:-1000000} \
+		RESILIENCE_JSON=build/resilience.json \
+		$(BIN)/pytest -m resilience tests/resilience $(ARGS)
 
-bench: .venv/.stamp-dev ## what things cost, as medians with their spread
-	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script" $(ARGS) || exit; done
+# The peers have an environment of their own, in which one script runs: what it cannot import it says and leaves out.
+bench: .venv/.stamp-dev peers ## what things cost, as medians with their spread
+	@for script in benchmarks/*.py; do \
+		case $$script in */cache_peers.py) python=build/peers/bin/python ;; *) python=$(BIN)/python ;; esac; \
+		echo "== $$script"; $$python "$$script" $(ARGS) || exit; \
+	done
+
+peers: build/peers/.stamp ## what benchmarks/cache_peers.py measures beside our cache, into build/peers
+
+build/peers/.stamp: requirements/peers.txt pyproject.toml
+	@sh tools/venv.sh build/peers
+	@echo "Installing the peers into build/peers (once)"
+	@build/peers/bin/python $(LOCKED) $<
+	@build/peers/bin/python $(PIP) --no-deps --no-build-isolation -e .
+	@touch $@
 
 mutants: requirements/mutants.txt ## whether the tests notice every small change in resilience/ and pool/ (half an hour)
 	@sh tools/venv.sh build/mutation
@@ -102,6 +120,7 @@ lock: .servers/.stamp-wheels ## pin again what requirements/*.in and servers/pac
 	$(COMPILE) pyproject.toml requirements/run.in -o requirements/run.txt
 	$(COMPILE) pyproject.toml requirements/run.in requirements/dev.in -o requirements/dev.txt
 	$(COMPILE) pyproject.toml requirements/run.in requirements/dev.in requirements/mutants.in -o requirements/mutants.txt
+	$(COMPILE) pyproject.toml requirements/run.in requirements/peers.in -o requirements/peers.txt
 	$(COMPILE) requirements/servers.in -o requirements/servers.txt
 	$(SERVERS)/python tools/npm_servers.py --lock
 
