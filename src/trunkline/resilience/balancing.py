@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import exp
+from statistics import median
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -24,8 +25,15 @@ _DECAY = 10.0
 @dataclass(slots=True, eq=False)
 class _Load:
     in_flight: int = 0
-    latency: float = 0.0
+    latency: float | None = None
+    """Seconds; None while nothing has been measured."""
     at: float = 0.0
+    is_tried: bool = False
+    """Whether it was ever given an attempt."""
+
+    def faded(self, now: float) -> float:
+        """The latency as it weighs at `now`."""
+        return (self.latency or 0.0) * exp(-(now - self.at) / _DECAY)
 
 
 class Balancer:
@@ -37,7 +45,8 @@ class Balancer:
 
     def __repr__(self) -> str:
         loads = ", ".join(
-            f"{replica}: {load.in_flight} in flight, {load.latency:.3g} s" for replica, load in self._loads.items()
+            f"{replica}: {load.in_flight} in flight, {load.latency or 0.0:.3g} s"
+            for replica, load in self._loads.items()
         )
         return f"<Balancer [{loads}]>"
 
@@ -55,7 +64,9 @@ class Balancer:
 
     def started(self, replica: str) -> None:
         """An attempt was given to a replica."""
-        self._loads[replica].in_flight += 1
+        load = self._loads[replica]
+        load.in_flight += 1
+        load.is_tried = True
 
     def ended(self, replica: str, now: float, latency: float | None, *, at_least: bool = False) -> None:
         """An attempt ended.
@@ -66,14 +77,25 @@ class Balancer:
         load = self._loads[replica]
         load.in_flight -= 1
         if latency is None:
+            # What is known fades so that somebody tries again. Somebody has, and has found out nothing.
+            load.at = now
             return
-        weight = exp(-(now - load.at) / _DECAY)
-        if latency >= load.latency * weight:
+        faded = load.faded(now)
+        if latency >= faded:
             # A peak is believed at once: whoever has become slow should not get a dozen calls to prove it.
             load.latency, load.at = latency, now
         elif not at_least:
-            load.latency, load.at = load.latency * weight + latency * (1 - weight), now
+            weight = exp(-(now - load.at) / _DECAY)
+            load.latency, load.at = faded + latency * (1 - weight), now
 
     def _cost(self, replica: str, now: float) -> float:
         load = self._loads[replica]
-        return (load.in_flight + 1) * load.latency * exp(-(now - load.at) / _DECAY)
+        if load.in_flight == 0 and (load.latency is not None or not load.is_tried):
+            # Never tried, or long ago: it should be. One attempt is enough to find out.
+            return load.faded(now)
+        return (load.in_flight + 1) * (self._usual() if load.latency is None else load.latency)
+
+    def _usual(self) -> float:
+        """What to expect of a replica of which nothing is known: that it is like the others."""
+        known = [load.latency for load in self._loads.values() if load.latency is not None]
+        return median(known) if known else 1.0

@@ -39,6 +39,9 @@ class Circuit:
     the circuit; what it reports later still counts until the state changes. `policy.successes` proofs close the
     circuit, one failed probe opens it for longer. Every transition forgets what was weighed before it.
 
+    What other processes found is told by `hear_opened` and `hear_closed`; `was_heard` marks what came of it, so that
+    nobody passes it on and no opening goes round for ever.
+
     `slow` is the number of seconds from which an attempt is slow. (Outcomes are bound to the state that admitted them
     by a generation, as in gobreaker; the lease has the effect of Polly's one probe per break duration.)
     """
@@ -60,6 +63,9 @@ class Circuit:
         self._probe: int | None = None
         self._lease_end = 0.0
         self._closed_at: float | None = None
+        self._on_hearsay = False
+        self.was_heard = False
+        """Whether the latest transition was made on another process's word, not for what was seen here."""
 
     def __repr__(self) -> str:
         held = ", held" if self._is_held else ""
@@ -91,7 +97,8 @@ class Circuit:
             return None
         self._tickets += 1
         self._probe = self._tickets
-        self._lease_end = now + min(lease, self._open_for)
+        # Never shorter than any open time of our own: what was left of another's may be next to nothing.
+        self._lease_end = now + min(lease, max(self._open_for, self._policy.open_for / 2))
         return Permit(self._generation, is_probe=True, ticket=self._tickets)
 
     def release(
@@ -171,6 +178,20 @@ class Circuit:
         if self._state == "half_open":
             self._reopen("a synthetic probe failed", now)
 
+    def hear_opened(self, seconds: float, now: float) -> None:
+        """Take another's word that the server fails, if closed: stay away so long, at most the first open time."""
+        if self._state == "closed" and seconds > 0:
+            self._open("another process found it failing", now, min(seconds, self._policy.open_for), heard=True)
+
+    def hear_closed(self, now: float) -> None:
+        """Take another process's word that the server is well: close what was opened on such word, else half open."""
+        if self._state == "closed" or self._is_held:
+            return
+        if self._on_hearsay:
+            self._close("another process found it well", now, heard=True)
+        elif self._state == "open":
+            self._change("half_open", "another process found it well", now, heard=True)
+
     def force_open(self, now: float) -> None:
         """Let nobody through until `force_closed`, whatever probes find."""
         self._open_until = inf
@@ -188,10 +209,11 @@ class Circuit:
     def _reopen(self, reason: str, now: float) -> None:
         self._open(reason, now, self._open_time.draw_longer())
 
-    def _open(self, reason: str, now: float, seconds: float) -> None:
+    def _open(self, reason: str, now: float, seconds: float, *, heard: bool = False) -> None:
         self._open_for = seconds
         self._open_until = now + seconds
-        self._change("open", reason, now)
+        self._on_hearsay = heard
+        self._change("open", reason, now, heard=heard)
 
     def _end_open_time(self, now: float) -> None:
         if self._state != self.state_at(now):
@@ -202,12 +224,13 @@ class Circuit:
         if self._proofs >= self._policy.successes:
             self._close(f"{self._proofs} probe{'' if self._proofs == 1 else 's'} succeeded", now)
 
-    def _close(self, reason: str, now: float) -> None:
+    def _close(self, reason: str, now: float, *, heard: bool = False) -> None:
         self._closed_at = now
-        self._change("closed", reason, now)
+        self._change("closed", reason, now, heard=heard)
 
-    def _change(self, new: CircuitState, reason: str, now: float) -> None:
+    def _change(self, new: CircuitState, reason: str, now: float, *, heard: bool = False) -> None:
         old, self._state = self._state, new
+        self.was_heard = heard
         self._generation += 1
         self._ordinary = Permit(self._generation)
         self._probe = None

@@ -1,7 +1,8 @@
 """How many attempts a server can take at once, found by trying: additive increase, multiplicative decrease (AIMD).
 
-The rule of TCP's congestion avoidance (Chiu and Jain, 1989; RFC 5681). Latency gradients are not used: the latencies of
-tools are of many kinds, and agents call too seldom for a baseline to mean anything.
+The rule of TCP's congestion avoidance (Chiu and Jain, 1989; RFC 5681), and its slow start: after a restart the limit
+doubles with each round of successes, until the first overload shows that there is something to avoid. Latency gradients
+are not used: the latencies of tools are of many kinds, and agents call too seldom for a baseline to mean anything.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ class AdaptiveLimit:
         self._limit = float(most)
         self._decreased_at = -inf
         self._decreases = 0
+        self._is_searching = False
+        """Whether nothing is known yet but the least: no overload since the restart."""
 
     def __repr__(self) -> str:
         return f"<AdaptiveLimit [{self.limit} of {self._least} to {self._most}, {self._decreases} decreases]>"
@@ -40,6 +43,12 @@ class AdaptiveLimit:
     def restart(self) -> None:
         """Begin again from the least: what was found before an outage need not hold after it."""
         self._limit = float(self._least)
+        self._is_searching = True
+
+    def restore(self) -> None:
+        """Back to the most, found or not."""
+        self._limit = float(self._most)
+        self._is_searching = False
 
     def succeeded(self, in_flight: int) -> None:
         """An attempt succeeded while `in_flight` were under way, itself included.
@@ -47,7 +56,8 @@ class AdaptiveLimit:
         A limit that is hardly used has not been tried, and does not grow.
         """
         if in_flight >= self._limit / 2:
-            self._limit = min(self._limit + 1.0 / self._limit, float(self._most))
+            more = 1.0 if self._is_searching else 1.0 / self._limit
+            self._limit = min(self._limit + more, float(self._most))
 
     def overloaded(self, now: float, rtt: float) -> None:
         """An attempt that took `rtt` seconds ended in overload at `now`.
@@ -58,4 +68,5 @@ class AdaptiveLimit:
             return
         self._decreased_at = now
         self._decreases += 1
+        self._is_searching = False
         self._limit = max(self._limit * _DECREASE, float(self._least))

@@ -17,7 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mcp_types import INVALID_PARAMS
+from mcp_types import INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND
 
 from trunkline.call import Delivery
 from trunkline.errors import CallFailed, DeadlineExceeded, InvalidArguments, ServerError, ToolNotFound
@@ -25,7 +25,12 @@ from trunkline.errors import CallFailed, DeadlineExceeded, InvalidArguments, Ser
 if TYPE_CHECKING:
     from trunkline.errors import CallError
 
-__all__ = ["Decision", "may_fall_back", "may_retry"]
+__all__ = ["Decision", "may_fall_back", "may_retry", "may_serve_kept"]
+
+_RESOURCE_NOT_FOUND = -32002
+_SAYS_NO = frozenset({INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, _RESOURCE_NOT_FOUND})
+_MAY_PASS = frozenset({408, 425, 429})
+"""Statuses of a client's error that the next try may not have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,3 +85,16 @@ def may_fall_back(error: CallError, *, repeatable: bool) -> bool:
     if isinstance(error, ServerError) and error.error_code == INVALID_PARAMS:
         return False
     return repeatable or not error.may_have_run
+
+
+def may_serve_kept(error: CallError) -> bool:
+    """Whether an older answer may stand in for one that ended in `error`.
+
+    Not where the server has one and it is no: the question is wrong, the thing is gone, or it is not for this caller.
+    """
+    if isinstance(error, InvalidArguments):
+        return False
+    if isinstance(error, ServerError):
+        is_no = error.status is not None and 400 <= error.status < 500 and error.status not in _MAY_PASS
+        return not is_no and error.error_code not in _SAYS_NO
+    return True

@@ -6,49 +6,18 @@ Worth it: the first takes longer than nearly all calls of the same tool did ("Th
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
-from math import ceil
+from collections import OrderedDict
 from typing import TYPE_CHECKING
+
+from trunkline.resilience.latencies import Latencies
 
 if TYPE_CHECKING:
     from trunkline.policy import HedgePolicy
 
 __all__ = ["Hedging"]
 
-_REMEMBERED = 256
-"""Latencies kept of one tool: the quantile follows the latest."""
 _TOOLS = 1024
 """Tools kept; whichever was called least recently is forgotten first."""
-_RENEWAL = 16
-"""Latencies after which a quantile is computed anew."""
-_MOST_SAVED = 10.0
-"""Second attempts that may be saved up."""
-
-
-class _Latencies:
-    """The latest latencies of one tool, and their quantile."""
-
-    __slots__ = ("_cached", "_latest", "_quantile", "_since")
-
-    def __init__(self, quantile: float) -> None:
-        self._quantile = quantile
-        self._latest: deque[float] = deque(maxlen=_REMEMBERED)
-        self._cached = 0.0
-        self._since = _RENEWAL
-
-    def __len__(self) -> int:
-        return len(self._latest)
-
-    def add(self, latency: float) -> None:
-        self._latest.append(latency)
-        self._since += 1
-
-    def quantile(self) -> float:
-        if self._since >= _RENEWAL:
-            ordered = sorted(self._latest)
-            self._cached = ordered[ceil(self._quantile * len(ordered)) - 1]
-            self._since = 0
-        return self._cached
 
 
 class Hedging:
@@ -56,8 +25,9 @@ class Hedging:
 
     def __init__(self, policy: HedgePolicy) -> None:
         self._policy = policy
-        self._tools: OrderedDict[str, _Latencies] = OrderedDict()
+        self._tools: OrderedDict[str, Latencies] = OrderedDict()
         self._saved = 0.0
+        self._in_flight = 0
         self._started = 0
         self._refused = 0
 
@@ -72,22 +42,30 @@ class Hedging:
         known = self._tools.get(tool)
         if known is None or len(known) < self._policy.minimum:
             return self._policy.delay
-        return known.quantile()
+        quantile = known.quantile()
+        return self._policy.delay if quantile is None else quantile
 
-    def note(self, tool: str, latency: float) -> None:
-        """A call of this tool took so many seconds; of one that was given up, so many at least."""
+    def note(self, tool: str, latency: float, *, at_least: bool = False) -> None:
+        """An attempt of this tool took so many seconds, or `at_least` so many: it was given up."""
         known = self._tools.get(tool)
         if known is None:
-            known = self._tools[tool] = _Latencies(self._policy.quantile)
+            known = self._tools[tool] = Latencies(self._policy.quantile, self._policy.minimum)
             if len(self._tools) > _TOOLS:
                 self._tools.popitem(last=False)
         else:
             self._tools.move_to_end(tool)
-        known.add(latency)
+        known.add(latency, at_least=at_least)
 
     def called(self) -> None:
-        """A first attempt was made: it earns `policy.extra` of a second one."""
-        self._saved = min(self._saved + self._policy.extra, _MOST_SAVED)
+        """A call begins: it earns `policy.extra` of a second attempt."""
+        self._in_flight += 1
+        self._saved += self._policy.extra
+        self._forfeit()
+
+    def ended(self) -> None:
+        """A call that began is over."""
+        self._in_flight -= 1
+        self._forfeit()
 
     def try_spend(self) -> bool:
         """Ask leave for one second attempt."""
@@ -98,3 +76,11 @@ class Hedging:
         self._saved = max(0.0, self._saved - 1.0)
         self._started += 1
         return True
+
+    def _forfeit(self) -> None:
+        """Leave only one second attempt to later calls, beside what those in flight have earned.
+
+        So any n calls in a row, from a moment on at which none was in flight, make n times `policy.extra` second
+        attempts, rounded up. More could be saved up in a quiet hour and make a short run afterwards expensive.
+        """
+        self._saved = min(self._saved, 1.0 + self._policy.extra * max(0, self._in_flight - 1))

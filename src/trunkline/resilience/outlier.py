@@ -41,10 +41,15 @@ class _Standing:
     ejections: int = 0
     """In a row."""
     back_since: float = 0.0
+    generation: int = 0
+    """Ejections and returns so far."""
 
 
 class Outliers:
-    """Judges the replicas of one server by what their attempts came to. Times in seconds of a monotonic clock."""
+    """Judges the replicas of one server by what their attempts came to. Times in seconds of a monotonic clock.
+
+    Outcomes are bound to the stay that admitted their attempts by a generation, as the circuit's are.
+    """
 
     def __init__(
         self, policy: OutlierPolicy, replicas: Sequence[str], *, rng: random.Random, on_change: OnEjection
@@ -59,12 +64,19 @@ class Outliers:
         out = [replica for replica, standing in self._standings.items() if standing.out_since is not None]
         return f"<Outliers [{len(out)} of {len(self._standings)} replicas out, {self._most} may be: {out}]>"
 
-    def note(self, replica: str, *, ok: bool, now: float, incident: object | None = None) -> None:
-        """An attempt ended and says something of the replica.
+    def generation(self, replica: str, now: float) -> int:
+        """What an attempt that begins at `now` hands back to `note` when it has ended."""
+        self.is_ejected(replica, now)
+        return self._standings[replica].generation
+
+    def note(self, replica: str, *, ok: bool, now: float, generation: int, incident: object | None = None) -> None:
+        """An attempt ended and says something of the replica, unless that has been out or come back meanwhile.
 
         Failures with the same `incident` (compared by identity: one lost connection) count once.
         """
         standing = self._standings[replica]
+        if self.is_ejected(replica, now) or generation != standing.generation:
+            return
         if ok:
             standing.failures = 0
             standing.window.record(now, failed=False)
@@ -108,6 +120,9 @@ class Outliers:
     def _compare(self, replica: str, now: float) -> None:
         policy, ratios = self._policy, {}
         for name, standing in self._standings.items():
+            # Who is out gets no calls: its old ratio would lower the mean by which the others are judged.
+            if self.is_ejected(name, now):
+                continue
             standing.window.advance(now)
             if standing.window.total >= policy.minimum:
                 ratios[name] = standing.window.successes / standing.window.total
@@ -120,13 +135,13 @@ class Outliers:
             self._eject(replica, words, now, by_comparison=True)
 
     def _eject(self, replica: str, reason: str, now: float, *, by_comparison: bool) -> None:
-        standing = self._standings[replica]
-        if self.is_ejected(replica, now) or len(self.ejected(now)) >= self._most:
+        if len(self.ejected(now)) >= self._most:
             return
-        policy = self._policy
+        standing, policy = self._standings[replica], self._policy
         # One good stretch as long as the longest ejection, and the past is forgiven.
         standing.ejections = 1 if now - standing.back_since > policy.cap else standing.ejections + 1
         full = min(policy.base * standing.ejections, policy.cap)
+        standing.generation += 1
         standing.out_since = now
         standing.out_until = now + full * (0.5 + 0.5 * self._rng.random())
         standing.by_comparison = by_comparison
@@ -134,6 +149,7 @@ class Outliers:
 
     def _take_back(self, replica: str, reason: str, now: float) -> None:
         standing = self._standings[replica]
+        standing.generation += 1
         standing.out_since, standing.back_since = None, now
         standing.failures = 0
         standing.window.clear()

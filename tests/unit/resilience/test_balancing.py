@@ -62,6 +62,54 @@ def test_a_replica_that_was_never_measured_is_tried_first() -> None:
     assert {balancing.choose(["a", "c"], 0.0) for _ in range(20)} == {"c"}
 
 
+def burst(balancing: Balancer, size: int, now: float) -> Counter[str]:
+    """Attempts that begin before any of them ends."""
+    given = Counter[str]()
+    for _ in range(size):
+        replica = balancing.choose(THREE, now)
+        balancing.started(replica)
+        given[replica] += 1
+    return given
+
+
+def test_a_burst_does_not_go_to_whoever_was_never_measured() -> None:
+    given = burst(measured(balancer(), a=0.1, b=0.1), 200, 0.0)
+    assert all(60 <= given[replica] <= 73 for replica in THREE)
+
+
+def test_a_burst_is_spread_evenly_while_nobody_was_measured() -> None:
+    given = burst(balancer(), 200, 0.0)
+    assert all(60 <= given[replica] <= 73 for replica in THREE)
+
+
+def test_a_burst_does_not_go_to_whoever_was_left_alone_for_long() -> None:
+    balancing = measured(balancer(), c=0.1)
+    given = burst(measured(balancing, now=300.0, a=0.1, b=0.1), 200, 300.0)
+    assert all(60 <= given[replica] <= 73 for replica in THREE)
+
+
+def test_a_replica_of_which_nothing_is_known_is_taken_for_one_like_the_others_once_it_is_tried() -> None:
+    balancing = measured(balancer(), a=0.1, b=0.9)
+    balancing.started("c")
+    assert balancing._cost("c", 0.0) == pytest.approx(2 * 0.5)
+    balancing.ended("c", 0.0, None)
+    assert balancing._cost("c", 0.0) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("first", [1.0, None], ids=["measured once", "never measured"])
+def test_a_replica_that_only_fails_attracts_nobody_as_time_goes_by(first: float | None) -> None:
+    balancing, now, chosen = balancer(), 0.0, Counter[str]()
+    balancing.started("c")
+    balancing.ended("c", 0.0, first)
+    for _ in range(600):
+        replica = balancing.choose(THREE, now)
+        chosen[replica] += 1
+        balancing.started(replica)
+        now += 1.0
+        balancing.ended(replica, now, None if replica == "c" else 1.0)
+    assert 50 < chosen["c"] < 300, "a third at most, and it is tried again and again"
+
+
 def test_a_slowdown_is_believed_at_once_and_an_improvement_little_by_little() -> None:
     balancing = measured(balancer(), a=1.0, b=1.1)
     measured(balancing, a=5.0)

@@ -401,3 +401,87 @@ def test_the_repr_has_the_numbers_in_one_line() -> None:
     assert repr(scene.circuit) == (
         "<Circuit [half_open, 0 failures in a row, 0 of 0 outcomes failed, 0 slow, 1 of 2 proofs, opened 1 times]>"
     )
+
+
+def test_a_closed_circuit_opens_on_another_process_s_word_for_as_long_as_that_one_waits() -> None:
+    scene = Scene()
+    scene.circuit.hear_opened(1.5, 10.0)
+    assert scene.changes == [("closed", "open", "another process found it failing", 10.0)]
+    assert scene.circuit.was_heard
+    assert scene.circuit.acquire(11.4) is None
+    assert scene.permit(11.5).is_probe
+    assert not scene.circuit.was_heard
+
+
+def test_no_word_of_another_process_keeps_a_circuit_open_longer_than_the_policy_s_first_open_time() -> None:
+    scene = Scene(BreakerPolicy(open_for=2.0, open_cap=60.0))
+    scene.circuit.hear_opened(60.0, 0.0)
+    assert scene.circuit.retry_after(0.0) == 2.0
+
+
+def test_an_open_circuit_is_not_kept_open_by_what_others_say() -> None:
+    scene = Scene()
+    due = scene.trip()
+    for _ in range(5):
+        scene.circuit.hear_opened(30.0, due - 0.1)
+    assert scene.permit(due).is_probe
+    scene.circuit.hear_opened(30.0, due)
+    assert scene.circuit.state == "half_open"
+    assert len(scene.changes) == 2
+
+
+@pytest.mark.parametrize("seconds", [0.0, -3.0])
+def test_word_of_an_opening_that_is_over_opens_nothing(seconds: float) -> None:
+    scene = Scene()
+    scene.circuit.hear_opened(seconds, 0.0)
+    assert scene.circuit.state == "closed"
+    assert scene.changes == []
+
+
+def test_what_was_opened_on_another_s_word_closes_on_another_s_word_open_or_half_open() -> None:
+    for now in (1.0, 3.0):
+        scene = Scene()
+        scene.circuit.hear_opened(2.0, 0.0)
+        scene.circuit.acquire(now)
+        scene.circuit.hear_closed(now)
+        assert scene.changes[-1][1:] == ("closed", "another process found it well", now)
+        assert scene.circuit.was_heard
+        assert scene.circuit.allowance(now) < 1.0
+
+
+def test_what_was_opened_for_what_was_seen_here_wants_proofs_of_its_own() -> None:
+    scene = Scene()
+    scene.trip()
+    scene.circuit.hear_closed(0.1)
+    assert scene.changes[-1] == ("open", "half_open", "another process found it well", 0.1)
+    assert scene.circuit.was_heard
+    scene.circuit.hear_closed(0.1)
+    assert len(scene.changes) == 2
+    scene.attempt(FAILURE, 0.1)
+    assert scene.circuit.state == "open"
+    assert not scene.circuit.was_heard
+
+
+def test_an_own_failed_probe_makes_another_s_word_an_opening_of_one_s_own() -> None:
+    scene = Scene()
+    scene.circuit.hear_opened(2.0, 0.0)
+    scene.attempt(FAILURE, 2.0)
+    scene.circuit.hear_closed(2.1)
+    assert scene.circuit.state == "half_open"
+
+
+def test_word_that_the_server_is_well_says_nothing_to_a_circuit_that_is_closed_or_held() -> None:
+    scene = Scene()
+    scene.circuit.hear_closed(0.0)
+    assert scene.changes == []
+    scene.circuit.force_open(1.0)
+    scene.circuit.hear_closed(2.0)
+    assert scene.circuit.state == "open"
+
+
+def test_the_rest_of_another_s_open_time_does_not_shorten_the_turn_of_a_probe() -> None:
+    scene = Scene()
+    scene.circuit.hear_opened(0.01, 0.0)
+    scene.permit(0.01)
+    assert scene.circuit.acquire(0.9) is None
+    assert scene.permit(1.01).is_probe

@@ -52,11 +52,14 @@ class Model:
         self.until = self.stay = 0.0
         self.doublings = 0
         self.closed_at: float | None = None
+        self.on_hearsay = False
+        self.heard = False
         self.proofs = 0
         self.probes = 0
         self.lease: tuple[int, float] | None = None
 
-    def go(self, state: str, now: float) -> None:
+    def go(self, state: str, now: float, *, heard: bool = False) -> None:
+        self.heard = heard
         self.path.append((self.state, state, now))
         self.state = state
         self.outcomes = []
@@ -70,7 +73,21 @@ class Model:
         longest = min(2.0 * 2**self.doublings, 12.0)
         self.stay = longest * (0.5 + 0.5 * self.rng.random())
         self.until = now + self.stay
+        self.on_hearsay = False
         self.go("open", now)
+
+    def hear_opened(self, seconds: float, now: float) -> None:
+        if self.state == "closed":
+            self.stay = min(seconds, 2.0)
+            self.until = now + self.stay
+            self.on_hearsay = True
+            self.go("open", now, heard=True)
+
+    def hear_closed(self, now: float) -> None:
+        if self.state != "closed" and self.on_hearsay:
+            self.go("closed", now, heard=True)
+        elif self.state == "open":
+            self.go("half_open", now, heard=True)
 
     def reopen(self, now: float) -> None:
         if 2.0 * 2**self.doublings < 12.0:
@@ -138,7 +155,7 @@ class CircuitAgainstModel(RuleBasedStateMachine):
         if self.model.state == "half_open":
             self.model.probes += 1
             probe = self.model.probes
-            self.model.lease = (probe, self.now + min(LEASE, self.model.stay))
+            self.model.lease = (probe, self.now + min(LEASE, max(self.model.stay, 1.0)))
         assert permit.is_probe == (probe is not None)
         self.pending.append(Pending(permit, len(self.model.path), probe))
 
@@ -230,9 +247,20 @@ class CircuitAgainstModel(RuleBasedStateMachine):
             if self.model.state == "half_open":
                 self.model.reopen(self.now)
 
+    @rule(seconds=st.sampled_from([0.05, 1.0, 5.0, 90.0]))
+    def another_process_opens_its_circuit(self, seconds: float) -> None:
+        self.circuit.hear_opened(seconds, self.now)
+        self.model.hear_opened(seconds, self.now)
+
+    @rule()
+    def another_process_closes_its_circuit(self) -> None:
+        self.circuit.hear_closed(self.now)
+        self.model.hear_closed(self.now)
+
     @invariant()
     def every_transition_was_told_once_and_in_order(self) -> None:
         assert self.told == self.model.path
+        assert self.circuit.was_heard == self.model.heard
         assert self.circuit.state == self.model.state
 
     @invariant()

@@ -42,16 +42,38 @@ def test_an_attempt_made_after_the_last_overload_tells_of_another() -> None:
     assert limit.limit == 49
 
 
-def test_it_rises_by_one_for_as_many_successes_as_it_has_places() -> None:
+def test_after_a_restart_it_doubles_with_each_round_of_successes() -> None:
+    limit, rounds = AdaptiveLimit(32, 1), list[int]()
+    limit.restart()
+    while not limit.is_full:
+        rounds.append(limit.limit)
+        for _ in range(limit.limit):
+            limit.succeeded(limit.limit)
+    assert rounds == [1, 2, 4, 8, 16], "31 successes in all"
+
+
+def test_from_the_first_overload_on_it_rises_by_one_for_as_many_successes_as_it_has_places() -> None:
     limit = AdaptiveLimit(10, 1)
     limit.restart()
-    assert limit.limit == 1
+    for _ in range(4):
+        limit.succeeded(4)
+    limit.overloaded(1.0, 0.1)
+    assert limit._limit == 3.5
     for _ in range(2):
-        limit.succeeded(1)
-    assert limit.limit == 2
+        limit.succeeded(4)
+    assert limit.limit == 4
+    for _ in range(5):
+        limit.succeeded(5)
+    assert limit.limit == 5
+
+
+def test_an_overload_is_forgotten_by_the_next_restart() -> None:
+    limit = AdaptiveLimit(10, 1)
+    limit.overloaded(1.0, 0.1)
+    limit.restart()
     for _ in range(3):
-        limit.succeeded(2)
-    assert limit.limit == 3
+        limit.succeeded(4)
+    assert limit.limit == 4
 
 
 def test_a_limit_that_is_hardly_used_does_not_rise() -> None:
@@ -60,9 +82,18 @@ def test_a_limit_that_is_hardly_used_does_not_rise() -> None:
     for _ in range(100):
         limit.succeeded(1)
     assert limit.limit == 4
-    for _ in range(5):
-        limit.succeeded(3)
+    limit.succeeded(3)
     assert limit.limit == 5
+
+
+def test_it_can_be_put_back_to_the_most_and_then_rises_no_further_than_by_trying() -> None:
+    limit = AdaptiveLimit(10, 1)
+    limit.restart()
+    limit.restore()
+    assert limit.is_full
+    limit.overloaded(1.0, 0.1)
+    limit.succeeded(7)
+    assert limit.limit == 7
 
 
 def test_it_never_rises_above_the_most() -> None:
@@ -89,13 +120,14 @@ class LimitBesideAModel(RuleBasedStateMachine):
         self.most, self.least = most, min(least, most)
         self.limit = AdaptiveLimit(self.most, self.least)
         self.model = float(self.most)
+        self.is_searching = False
         self.now = 0.0
         self.decreases: list[float] = []
 
     @rule(in_flight=st.integers(1, 50))
     def success(self, in_flight: int) -> None:
         if in_flight * 2 >= self.model:
-            self.model = min(float(self.most), self.model + 1 / self.model)
+            self.model = min(float(self.most), self.model + (1 if self.is_searching else 1 / self.model))
         self.limit.succeeded(in_flight)
 
     @rule(rtt=st.floats(0.01, 5.0), gap=st.floats(0.0, 5.0))
@@ -103,13 +135,19 @@ class LimitBesideAModel(RuleBasedStateMachine):
         self.now += gap
         if not any(self.now - rtt < at for at in self.decreases):
             self.decreases.append(self.now)
+            self.is_searching = False
             self.model = max(float(self.least), self.model * 0.7)
         self.limit.overloaded(self.now, rtt)
 
     @rule()
     def restart(self) -> None:
-        self.model = float(self.least)
+        self.model, self.is_searching = float(self.least), True
         self.limit.restart()
+
+    @rule()
+    def restore(self) -> None:
+        self.model, self.is_searching = float(self.most), False
+        self.limit.restore()
 
     @invariant()
     def they_agree(self) -> None:

@@ -16,7 +16,7 @@ from trunkline.errors import (
     ServerUnavailable,
     ToolNotFound,
 )
-from trunkline.resilience.delivery import may_fall_back, may_retry
+from trunkline.resilience.delivery import may_fall_back, may_retry, may_serve_kept
 
 both = pytest.mark.parametrize("repeatable", [True, False])
 
@@ -34,6 +34,23 @@ def test_what_the_server_refused_is_retried_for_any_tool_and_paid(status: int, *
     error = ServerError("busy", status=status, delivery=Delivery.REFUSED, retry_after=1.0)
     decision = may_retry(error, repeatable=repeatable)
     assert (decision.retry, decision.counts, decision.charged) == (True, True, True)
+
+
+@both
+@pytest.mark.parametrize(
+    "error",
+    [
+        ServerError("forbidden", status=403, delivery=Delivery.REFUSED),
+        ServerError("no such page", status=404, delivery=Delivery.REFUSED),
+        ConnectionLost("turned away", delivery=Delivery.REFUSED),
+    ],
+    ids=repr,
+)
+def test_what_the_server_refused_for_another_reason_than_overload_is_not_retried(
+    error: CallError, *, repeatable: bool
+) -> None:
+    decision = may_retry(error, repeatable=repeatable)
+    assert (decision.retry, decision.counts, decision.charged) == (False, True, False)
 
 
 UNKNOWN = [
@@ -147,3 +164,33 @@ def test_what_may_have_run_falls_over_only_if_it_may_run_twice(error: CallError)
 )
 def test_the_callers_own_mistake_never_falls_over(error: CallError, repeatable: bool) -> None:
     assert not may_fall_back(error, repeatable=repeatable)
+
+
+@pytest.mark.parametrize(
+    ("error", "may"),
+    [
+        (CircuitOpen("open"), True),
+        (ServerUnavailable("away"), True),
+        (ToolNotFound("its server was removed"), True),
+        (AttemptTimeout("late"), True),
+        (ConnectionLost("gone"), True),
+        (InvalidResult("what?"), True),
+        (DeadlineExceeded("late", may_have_run=True), True),
+        (ServerError("inside", error_code=-32603), True),
+        (ServerError("down", status=503, delivery=Delivery.UNKNOWN), True),
+        (ServerError("busy", status=429, delivery=Delivery.REFUSED), True),
+        (ServerError("slow", status=408, delivery=Delivery.REFUSED), True),
+        (ServerError("broken", status=500, delivery=Delivery.UNKNOWN), True),
+        (InvalidArguments("n"), False),
+        (ServerError("bad request", status=400, delivery=Delivery.REFUSED), False),
+        (ServerError("arguments", error_code=-32602), False),
+        (ServerError("no such resource", error_code=-32002), False),
+        (ServerError("no such method", error_code=-32601), False),
+        (ServerError("who are you", status=401, delivery=Delivery.REFUSED), False),
+        (ServerError("forbidden", status=403, delivery=Delivery.REFUSED), False),
+        (ServerError("gone", status=404, delivery=Delivery.REFUSED), False),
+    ],
+    ids=repr,
+)
+def test_an_older_answer_stands_in_for_a_failure_and_not_for_a_no(error: CallError, may: bool) -> None:
+    assert may_serve_kept(error) is may

@@ -8,6 +8,7 @@ from math import exp
 
 import pytest
 
+from tests.unit.resilience.outcomes import note
 from trunkline.policy import BreakerPolicy, HedgePolicy, OutlierPolicy, RetryPolicy
 from trunkline.resilience.admission import Admission
 from trunkline.resilience.balancing import Balancer
@@ -15,6 +16,7 @@ from trunkline.resilience.budget import RetryBudget
 from trunkline.resilience.circuit import Circuit, Verdict
 from trunkline.resilience.concurrency import AdaptiveLimit
 from trunkline.resilience.hedging import Hedging
+from trunkline.resilience.latencies import MOST, Latencies
 from trunkline.resilience.outlier import Outliers
 from trunkline.resilience.rate import RateLimit
 
@@ -53,6 +55,18 @@ def test_a_turn_given_up_was_no_entry() -> None:
     assert (admission.entered, ticket.is_granted) == (2, True)
     admission.abandon(ticket, 1.0)
     assert (admission.entered, admission.abandoned, ticket.is_granted) == (1, 1, False)
+
+
+def test_each_turn_given_up_is_taken_from_the_entries_and_counted() -> None:
+    admission = full(3)
+    tickets = [admission.enqueue(10.0, 0.0) for _ in range(3)]
+    for ticket in tickets:
+        assert admission.leave(1.0, 0.0) is ticket
+    assert (admission.entered, admission.abandoned) == (6, 0)
+    for ticket in tickets:
+        assert ticket is not None
+        admission.abandon(ticket, 1.0)
+    assert (admission.entered, admission.abandoned, admission.in_flight) == (3, 3, 0)
 
 
 def test_who_needs_longer_than_there_is_left_after_its_turn_is_refused_at_once() -> None:
@@ -117,6 +131,14 @@ def test_a_faster_answer_lowers_what_is_known_by_the_time_that_has_passed() -> N
     took(balancing, "a", 105.0, 2.0)
     weight = exp(-0.5)
     assert balancing._cost("a", 105.0) == pytest.approx(8.0 * weight + 2.0 * (1 - weight))
+
+
+def test_what_an_attempt_took_is_taken_for_its_whole_time_unless_it_is_said_to_be_a_bound() -> None:
+    balancing = Balancer(["a"], random.Random(1))
+    took(balancing, "a", 100.0, 8.0)
+    balancing.started("a")
+    balancing.ended("a", 110.0, 1.0)
+    assert balancing._cost("a", 110.0) == pytest.approx(8.0 * exp(-1) + 1.0 * (1 - exp(-1)))
 
 
 def test_what_is_compared_with_is_what_is_left_of_the_old_peak() -> None:
@@ -202,9 +224,9 @@ def test_exactly_half_of_the_limit_in_use_is_enough_to_rise() -> None:
     limit = AdaptiveLimit(10, 4)
     limit.restart()
     limit.succeeded(2)
-    assert limit._limit == 4.25
+    assert limit._limit == 5.0
     limit.succeeded(2)
-    assert limit._limit == 4.25, "two are less than half of it now"
+    assert limit._limit == 5.0, "two are less than half of it now"
 
 
 def test_decreases_are_counted() -> None:
@@ -222,11 +244,18 @@ def test_hedges_are_counted() -> None:
     assert "3 started, 2 refused" in repr(hedging)
 
 
-def test_no_more_than_the_latest_256_latencies_are_kept() -> None:
-    hedging = Hedging(HedgePolicy())
-    for _ in range(1000):
-        hedging.note("read", 1.0)
-    assert len(hedging._tools["read"]) == 256
+@pytest.mark.parametrize(("minimum", "kept"), [(100, 256), (256, 256), (300, 300)])
+def test_no_more_latencies_are_kept_than_are_asked_for(minimum: int, kept: int) -> None:
+    latencies = Latencies(0.95, minimum)
+    for number in range(1000):
+        latencies.add(1.0, at_least=number % 2 == 0)
+    assert repr(latencies) == f"<Latencies [{kept} of {kept}, {kept // 2} of them bounds]>"
+
+
+def test_the_longest_policy_is_the_longest_memory() -> None:
+    assert len(Latencies(0.95, HedgePolicy(minimum=MOST).minimum)) == 0
+    with pytest.raises(ValueError, match="minimum"):
+        HedgePolicy(minimum=MOST + 1)
 
 
 def test_a_rate_is_told_as_it_was_given() -> None:
@@ -242,7 +271,7 @@ def judged(count: int = 3, **policy: float) -> tuple[Outliers, list[tuple[str, b
 
 def test_an_ejection_ends_at_its_very_moment_and_says_how_long_it_was() -> None:
     outliers, changes = judged(base=8.0)
-    outliers.note("a", ok=False, now=100.0)
+    note(outliers, "a", ok=False, now=100.0)
     until = outliers._standings["a"].out_until
     assert outliers.is_ejected("a", until - 1e-6)
     assert not outliers.is_ejected("a", until)
@@ -252,7 +281,7 @@ def test_an_ejection_ends_at_its_very_moment_and_says_how_long_it_was() -> None:
 def test_who_was_out_from_the_very_beginning_is_named_first() -> None:
     outliers, _ = judged(4, base=100.0)
     for now, replica in ((0.5, "a"), (0.0, "b")):
-        outliers.note(replica, ok=False, now=now)
+        note(outliers, replica, ok=False, now=now)
     assert outliers.ejected(0.5) == ("b", "a")
 
 
@@ -260,9 +289,9 @@ def test_exactly_the_minimum_of_outcomes_is_enough() -> None:
     outliers, _ = judged(5, consecutive=100, minimum=10)
     for replica in "bcde":
         for _ in range(10):
-            outliers.note(replica, ok=True, now=0.0)
+            note(outliers, replica, ok=True, now=0.0)
     for number in range(10):
-        outliers.note("a", ok=number < 4, now=0.0)
+        note(outliers, "a", ok=number < 4, now=0.0)
     assert outliers.is_ejected("a", 0.0)
 
 
@@ -270,8 +299,8 @@ def test_a_wide_spread_protects_who_is_only_a_little_worse() -> None:
     outliers, changes = judged(6, consecutive=1000, minimum=10, margin=0.0, deviations=1.5)
     for replica, good in zip("bcdef", (10, 9, 7, 5, 4), strict=True):
         for number in range(10):
-            outliers.note(replica, ok=number < good, now=0.0)
+            note(outliers, replica, ok=number < good, now=0.0)
     outliers._standings["a"].window.clear()
     for number in range(10):
-        outliers.note("a", ok=number < 4, now=0.0)
+        note(outliers, "a", ok=number < 4, now=0.0)
     assert [change for change in changes if change[0] == "a"] == []

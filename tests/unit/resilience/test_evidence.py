@@ -99,6 +99,14 @@ def test_four_fifths_slow_is_reason_enough_however_the_attempts_ended() -> None:
     assert evidence.success(0.0, 8.0) == "80 % of 10 outcomes in 30 s were slow"
 
 
+def test_just_under_four_fifths_slow_is_no_reason() -> None:
+    evidence = Evidence(POLICY, slow=8.0)
+    for _ in range(21):
+        assert evidence.success(0.0, 1.0) is None
+    for _ in range(79):
+        assert evidence.success(0.0, 8.0) is None
+
+
 def test_an_outcome_of_unknown_duration_is_not_slow() -> None:
     evidence = Evidence(POLICY, slow=8.0)
     assert [evidence.success(0.0, None) for _ in range(50)] == [None] * 50

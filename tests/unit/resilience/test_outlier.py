@@ -9,6 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from tests.unit.resilience.outcomes import note
 from trunkline.policy import OutlierPolicy
 from trunkline.resilience.outlier import Outliers
 
@@ -27,7 +28,7 @@ def judging(count: int, policy: OutlierPolicy | None = None) -> tuple[Outliers, 
 
 def fail(outliers: Outliers, replica: str, times: int, now: float = 0.0) -> None:
     for _ in range(times):
-        outliers.note(replica, ok=False, now=now)
+        note(outliers, replica, ok=False, now=now)
 
 
 def test_five_failures_in_a_row_eject_and_four_do_not() -> None:
@@ -43,7 +44,7 @@ def test_a_success_breaks_the_row() -> None:
     outliers, changes = judging(3)
     for _ in range(10):
         fail(outliers, "a", 4)
-        outliers.note("a", ok=True, now=0.0)
+        note(outliers, "a", ok=True, now=0.0)
     assert changes == []
 
 
@@ -51,7 +52,7 @@ def test_the_victims_of_one_lost_connection_are_one_failure() -> None:
     outliers, changes = judging(3)
     incident = object()
     for _ in range(20):
-        outliers.note("a", ok=False, now=0.0, incident=incident)
+        note(outliers, "a", ok=False, now=0.0, incident=incident)
     assert changes == []
 
 
@@ -131,9 +132,63 @@ def mixed(outliers: Outliers, replica: str, good: int, bad: int, now: float = 0.
     """Outcomes in turn, so that no row of failures ejects anybody."""
     for number in range(max(good, bad)):
         if number < bad:
-            outliers.note(replica, ok=False, now=now)
+            note(outliers, replica, ok=False, now=now)
         if number < good:
-            outliers.note(replica, ok=True, now=now)
+            note(outliers, replica, ok=True, now=now)
+
+
+def test_a_late_failure_does_not_eject_again_whose_ejection_has_lapsed_unseen() -> None:
+    outliers, changes = judging(3, OutlierPolicy(base=8.0))
+    fail(outliers, "a", 5)
+    fail(outliers, "a", 1, 20.0)
+    assert not outliers.is_ejected("a", 20.0)
+    assert [is_out for _, is_out, _, _ in changes] == [True, False]
+    fail(outliers, "a", 4, 20.0)
+    assert outliers.is_ejected("a", 20.0)
+
+
+@pytest.mark.parametrize("begun", ["before the ejection", "while it was out"])
+def test_attempts_of_an_earlier_stay_do_not_count_towards_a_new_row(begun: str) -> None:
+    outliers, changes = judging(3)
+    before = outliers.generation("a", 0.0)
+    fail(outliers, "a", 5)
+    generation = before if begun == "before the ejection" else outliers.generation("a", 0.5)
+    outliers.readmit("a", 1.0)
+    for _ in range(20):
+        outliers.note("a", ok=False, now=1.0, generation=generation)
+    assert not outliers.is_ejected("a", 1.0)
+    fail(outliers, "a", 4, 1.0)
+    outliers.note("a", ok=True, now=1.0, generation=generation)
+    assert len(changes) == 2
+    fail(outliers, "a", 1, 1.0)
+    assert outliers.is_ejected("a", 1.0), "nor does a late success end it"
+
+
+def test_attempts_of_any_earlier_stay_do_not_count_however_many_stays_ago_it_was() -> None:
+    outliers, changes = judging(3)
+    stays = [outliers.generation("a", 0.0)]
+    for now in (1.0, 2.0, 3.0):
+        fail(outliers, "a", 5, now)
+        stays.append(outliers.generation("a", now))
+        outliers.readmit("a", now)
+        stays.append(outliers.generation("a", now))
+    told = len(changes)
+    for stay in stays[:-1]:
+        for _ in range(5):
+            outliers.note("a", ok=False, now=4.0, generation=stay)
+    assert len(changes) == told
+    for _ in range(5):
+        outliers.note("a", ok=False, now=4.0, generation=stays[-1])
+    assert outliers.is_ejected("a", 4.0)
+
+
+def test_attempts_begun_before_others_were_ejected_count_as_ever() -> None:
+    outliers, _ = judging(4)
+    generation = outliers.generation("b", 0.0)
+    fail(outliers, "a", 5)
+    for _ in range(5):
+        outliers.note("b", ok=False, now=0.0, generation=generation)
+    assert outliers.ejected(0.0) == ("a", "b")
 
 
 def test_who_succeeds_far_less_often_than_the_others_is_an_outlier() -> None:
@@ -146,6 +201,20 @@ def test_who_succeeds_far_less_often_than_the_others_is_an_outlier() -> None:
     assert changes == [("a", True, "59% of its attempts succeed, 92% on average", 0.0)]
     outliers.readmit("a", 1.0)
     assert outliers.is_ejected("a", 1.0), "it answered its pings all the while"
+
+
+@pytest.mark.parametrize("count", [6, 5])
+def test_who_is_out_is_no_peer_of_those_that_are_compared(count: int) -> None:
+    outliers, changes = judging(count, OutlierPolicy(base=100.0))
+    others = "cdef"[: count - 2]
+    mixed(outliers, "b", 60, 60)
+    fail(outliers, "b", 5)
+    for replica in others:
+        mixed(outliers, replica, 60, 0)
+    mixed(outliers, "a", 30, 20)
+    fail(outliers, "a", 1)
+    ejected = [replica for replica, is_out, _, _ in changes if is_out]
+    assert ejected == (["b", "a"] if count == 6 else ["b"]), "five are left to compare, or only four"
 
 
 def test_four_replicas_are_too_few_to_compare() -> None:
@@ -177,6 +246,14 @@ def test_old_outcomes_are_forgotten() -> None:
     for replica in "bcde":
         mixed(outliers, replica, 60, 0, now=0.0)
     mixed(outliers, "a", 40, 40, now=100.0)
+    assert changes == []
+
+
+def test_who_does_exactly_as_the_others_do_is_no_outlier_though_no_margin_is_asked_for() -> None:
+    outliers, changes = judging(5, OutlierPolicy(consecutive=1000, minimum=10, margin=0.0))
+    for replica in "abcde":
+        for number in range(10):
+            note(outliers, replica, ok=number < 5)
     assert changes == []
 
 
@@ -218,7 +295,7 @@ class OutliersBesideAModel(RuleBasedStateMachine):
         self.rows[name] = 0 if ok else self.rows[name] + 1
         may = name not in out and len(out) < self.limit and self.rows[name] >= 3
         before = len(self.changes)
-        self.outliers.note(name, ok=ok, now=self.now)
+        note(self.outliers, name, ok=ok, now=self.now)
         ejected = [change for change in self.changes[before:] if change[1]]
         assert bool(ejected) == (may and not ok)
 
