@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from trunkline.call import Method
-
 __all__ = ["CacheKey", "Entry", "Freshness"]
 
 Freshness: TypeAlias = Literal["fresh", "stale", "kept", "gone"]
@@ -29,7 +27,8 @@ class CacheKey:
 class Entry:
     """One answer. Times are seconds on the event loop's clock; a shared tier translates them."""
 
-    method: Method
+    method: str
+    """The protocol's name for the question; it says what the body is."""
     body: bytes
     """The result's JSON as MCP has it on the wire."""
     versions: tuple[bytes, ...]

@@ -37,7 +37,7 @@ class SharedTier(Protocol):
 
     @property
     def is_available(self) -> bool:
-        """Whether asking is worth it: it answered last time, or nobody has asked so far."""
+        """Whether asking is worth it: it answered last time. Not before it has been reached for the first time."""
         ...
 
     @property
@@ -46,7 +46,11 @@ class SharedTier(Protocol):
         ...
 
     def listen(self, on_bumped: Callable[[Mapping[str, bytes]], None], on_gap: Callable[[], None]) -> None:
-        """Tell of tags that other processes gave new versions; and that some may have been missed: all are unknown."""
+        """Tell of tags that were given new versions, and that some may have been missed: all are unknown.
+
+        Those are other processes' versions, and ours where what was asked for could not be told in time: it is then
+        told as yet another version, because somebody may have been faster.
+        """
         ...
 
     async def run(self) -> None:

@@ -20,11 +20,16 @@ from trunkline.events.event import (
     Observer,
 )
 from trunkline.events.ours import (
+    AnswerAbandoned,
+    CacheInvalidated,
     ConfigRejected,
     ConfigReloaded,
     DependencyProbed,
+    InvalidationScope,
     LoopLagged,
     ObserverFailed,
+    SharedCacheFound,
+    SharedCacheLost,
 )
 from trunkline.events.servers import (
     CircuitChanged,
@@ -33,15 +38,19 @@ from trunkline.events.servers import (
     ConnectionEnded,
     ConnectionOpened,
     ConnectStarted,
+    ListingChanged,
     ReplicaEjected,
     ReplicaReadmitted,
+    ResourceUpdated,
     ServerProbed,
     ToolDrifted,
     ToolsChanged,
 )
 
 __all__ = [
+    "AnswerAbandoned",
     "AttemptFinished",
+    "CacheInvalidated",
     "CallFinished",
     "CallStarted",
     "CircuitChanged",
@@ -57,13 +66,18 @@ __all__ = [
     "Event",
     "FallbackUsed",
     "HedgeStarted",
+    "InvalidationScope",
+    "ListingChanged",
     "LoopLagged",
     "Observer",
     "ObserverFailed",
     "ReplicaEjected",
     "ReplicaReadmitted",
+    "ResourceUpdated",
     "RetryScheduled",
     "ServerProbed",
+    "SharedCacheFound",
+    "SharedCacheLost",
     "ToolDrifted",
     "ToolsChanged",
 ]

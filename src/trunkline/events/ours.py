@@ -3,16 +3,34 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 from trunkline.events.event import Event
 
 __all__ = [
+    "AnswerAbandoned",
+    "CacheInvalidated",
     "ConfigRejected",
     "ConfigReloaded",
     "DependencyProbed",
+    "InvalidationScope",
     "LoopLagged",
     "ObserverFailed",
+    "SharedCacheFound",
+    "SharedCacheLost",
 ]
+
+
+InvalidationScope: TypeAlias = Literal["all", "server", "tool", "tag", "principal"]
+
+
+@dataclass(frozen=True, slots=True)
+class CacheInvalidated(Event):
+    """Somebody made cached answers invalid."""
+
+    scope: InvalidationScope
+    name: str
+    """Of the server, tool or tag; empty for the others: whom answers were for is not told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +41,8 @@ class ConfigReloaded(Event):
     added: tuple[str, ...]
     removed: tuple[str, ...]
     changed: tuple[str, ...]
+    waiting: str = ""
+    """Keys whose new values take a restart: until then the old ones stay in force."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,3 +78,28 @@ class ObserverFailed(Event):
 
     observer: str
     error: str
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerAbandoned(Event):
+    """A reader of the gateway's pages or metrics did not take its whole answer."""
+
+    path: str
+    reason: str
+    """`left`, or `stopped reading`, in which case it was given up."""
+
+
+@dataclass(frozen=True, slots=True)
+class SharedCacheLost(Event):
+    """The cache shared with other processes is not asked any more: everything goes on in memory."""
+
+    reason: str
+    """In words that can be shown; nothing of an address or a user."""
+
+
+@dataclass(frozen=True, slots=True)
+class SharedCacheFound(Event):
+    """The cache shared with other processes answers: for the first time, or again."""
+
+    lasted: float
+    """Seconds it was lost; 0 at the first time."""

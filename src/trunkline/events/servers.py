@@ -14,8 +14,10 @@ __all__ = [
     "ConnectStarted",
     "ConnectionEnded",
     "ConnectionOpened",
+    "ListingChanged",
     "ReplicaEjected",
     "ReplicaReadmitted",
+    "ResourceUpdated",
     "ServerProbed",
     "ToolDrifted",
     "ToolsChanged",
@@ -81,6 +83,8 @@ class CircuitChanged(Event):
     old: CircuitState
     new: CircuitState
     reason: str
+    heard: bool = False
+    """Whether another process's word made it, not what was seen here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +114,24 @@ class ServerProbed(Event):
     healthy: bool
     duration: float
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ListingChanged(Event):
+    """A server told that what it lists has changed, or may have done so unheard."""
+
+    server: str
+    replica: str | None
+    listing: Literal["prompts", "resources"]
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceUpdated(Event):
+    """A server told that a resource has another content. Of the address nothing is fit for a label."""
+
+    server: str
+    replica: str | None
+    uri: str
 
 
 @dataclass(frozen=True, slots=True)

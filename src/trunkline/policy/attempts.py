@@ -65,6 +65,8 @@ class BreakerPolicy:
     """Seconds: it never stays open longer."""
     successes: int = 2
     """Successful probes that close the circuit."""
+    shared: bool = False
+    """Whether processes that share a Redis tell one another of circuits that open and close, for servers over HTTP."""
 
     def __post_init__(self) -> None:
         require(self.consecutive >= 1, "consecutive", self.consecutive, "1 or more")
@@ -152,14 +154,14 @@ class HedgePolicy:
     quantile: float = 0.95
     """Of the tool's own latencies: who is slower than that is worth a second attempt."""
     minimum: int = 100
-    """Latencies of a tool that must be known before its quantile counts."""
+    """Latencies of a tool that must be known before its quantile counts; at most 10,000, as so many are kept."""
     delay: float | None = None
     """Seconds to wait before the quantile is known; None hedges nothing until then."""
     extra: float = 0.05
-    """Second attempts per call, at most, over time."""
+    """Second attempts per call, at most: in any n calls in a row n times as many, rounded up."""
 
     def __post_init__(self) -> None:
         require(0 < self.quantile < 1, "quantile", self.quantile, "a number between 0 and 1")
-        require(self.minimum >= 1, "minimum", self.minimum, "1 or more")
+        require(1 <= self.minimum <= 10_000, "minimum", self.minimum, "1 to 10000, as so many latencies are kept")
         positive(self, "delay")
         ratio(self, "extra")

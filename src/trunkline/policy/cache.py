@@ -86,12 +86,17 @@ class ListingCachePolicy:
 class RedisPolicy:
     """The shared tier: a Redis or Valkey server that several processes use together. Any fault of it is a miss."""
 
+    enabled: bool = True
     url: str | None = field(default=None, repr=False)
     """`redis://[user:password@]host[:port][/db]`, `rediss://` for TLS, `unix://path`; None for no shared tier."""
     mode: RedisMode = "standalone"
     """What the address belongs to: one server, any node of a cluster, or any sentinel of a set."""
     sentinel_service: str | None = None
     """The name the sentinels know the master by."""
+    sentinel_user: str | None = None
+    """Whom the sentinels know us as, where they ask; the address's user is the master's."""
+    sentinel_password: str | None = field(default=None, repr=False)
+    """What the sentinels want to hear, where they ask; the address's password is the master's."""
     nodes: tuple[str, ...] = ()
     """Further `host:port` of the cluster or the sentinel set, asked when the first is away."""
     ca_file: str | None = None
@@ -118,6 +123,8 @@ class RedisPolicy:
             self.sentinel_service,
             'the name of the master in mode "sentinel", and in no other',
         )
+        is_known = needs_service or (self.sentinel_user is None and self.sentinel_password is None)
+        require(is_known, "sentinel_password", "", 'none but in mode "sentinel"')
         positive(self, "deadline", "open_for", "open_cap", "pending_writes", "max_unsynced")
 
 
