@@ -10,6 +10,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from trunkline.cache.cache_manager import CacheManager
+    from trunkline.cache.redis_client import RedisClient
+    from trunkline.cache.redis_tier import RedisTier
     from trunkline.call import Delivery, Provenance, ToolResult
     from trunkline.endpoint import HttpEndpoint, InProcessEndpoint, ServerSettings, StdioEndpoint
     from trunkline.errors import (
@@ -40,12 +43,16 @@ if TYPE_CHECKING:
     from trunkline.policy import (
         BreakerPolicy,
         BulkheadPolicy,
+        CachePolicy,
+        CacheSettings,
         FallbackPolicy,
         HealthPolicy,
         HedgePolicy,
+        ListingCachePolicy,
         OutlierPolicy,
         PoolPolicy,
         RatePolicy,
+        RedisPolicy,
         RetryPolicy,
         ServerPolicy,
         ToolPolicy,
@@ -57,6 +64,9 @@ __all__ = [
     "BreakerPolicy",
     "BulkheadFull",
     "BulkheadPolicy",
+    "CacheManager",
+    "CachePolicy",
+    "CacheSettings",
     "CallError",
     "CallFailed",
     "CallRejected",
@@ -77,6 +87,7 @@ __all__ = [
     "Infrastructure",
     "InvalidArguments",
     "InvalidResult",
+    "ListingCachePolicy",
     "MetricsCollector",
     "MetricsMiddleware",
     "OutlierPolicy",
@@ -84,6 +95,9 @@ __all__ = [
     "Provenance",
     "RateLimited",
     "RatePolicy",
+    "RedisClient",
+    "RedisPolicy",
+    "RedisTier",
     "RetryPolicy",
     "ServerError",
     "ServerPolicy",
@@ -103,6 +117,9 @@ _HOMES = {
     "BreakerPolicy": "trunkline.policy",
     "BulkheadFull": "trunkline.errors",
     "BulkheadPolicy": "trunkline.policy",
+    "CacheManager": "trunkline.cache.cache_manager",
+    "CachePolicy": "trunkline.policy",
+    "CacheSettings": "trunkline.policy",
     "CallError": "trunkline.errors",
     "CallFailed": "trunkline.errors",
     "CallRejected": "trunkline.errors",
@@ -123,6 +140,7 @@ _HOMES = {
     "Infrastructure": "trunkline.infrastructure",
     "InvalidArguments": "trunkline.errors",
     "InvalidResult": "trunkline.errors",
+    "ListingCachePolicy": "trunkline.policy",
     "MetricsCollector": "trunkline.monitoring.metrics",
     "MetricsMiddleware": "trunkline.monitoring.asgi",
     "OutlierPolicy": "trunkline.policy",
@@ -130,6 +148,9 @@ _HOMES = {
     "Provenance": "trunkline.call",
     "RateLimited": "trunkline.errors",
     "RatePolicy": "trunkline.policy",
+    "RedisClient": "trunkline.cache.redis_client",
+    "RedisPolicy": "trunkline.policy",
+    "RedisTier": "trunkline.cache.redis_tier",
     "RetryPolicy": "trunkline.policy",
     "ServerError": "trunkline.errors",
     "ServerPolicy": "trunkline.policy",

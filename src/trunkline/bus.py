@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import TypeAlias
 
 from trunkline.events import Event, Observer, ObserverFailed
 
 __all__ = ["EventBus"]
+
+
+_Subscription: TypeAlias = tuple[Observer, frozenset[type[Event]] | None]
 
 
 class EventBus:
@@ -17,16 +21,19 @@ class EventBus:
     """
 
     def __init__(self, observers: Iterable[Observer] = ()) -> None:
-        self._observers: tuple[Observer, ...] = tuple(observers)
+        self._observers: tuple[_Subscription, ...] = tuple((observer, None) for observer in observers)
+        self._by_kind: dict[type[Event], tuple[Observer, ...]] = {}
         self.failures: dict[tuple[str, str], int] = {}
         """How often each observer raised, by (observer, exception class)."""
 
     def __repr__(self) -> str:
         return f"<EventBus [{len(self._observers)} observers, {sum(self.failures.values())} failures]>"
 
-    def subscribe(self, observer: Observer) -> Callable[[], None]:
-        """Add an observer; returns a function that removes it."""
-        self._observers = (*self._observers, observer)
+    def subscribe(self, observer: Observer, kinds: Iterable[type[Event]] | None = None) -> Callable[[], None]:
+        """Add an observer, of events of these kinds alone where any are given; returns a function that removes it."""
+        subscription = (observer, None if kinds is None else frozenset(kinds))
+        self._observers = (*self._observers, subscription)
+        self._by_kind = {}
         is_subscribed = True
 
         def unsubscribe() -> None:
@@ -35,14 +42,21 @@ class EventBus:
                 is_subscribed = False
                 # Methods of one object compare equal: remove one, not all.
                 kept = list(self._observers)
-                kept.remove(observer)
+                kept.remove(subscription)
                 self._observers = tuple(kept)
+                self._by_kind = {}
 
         return unsubscribe
 
     def emit(self, event: Event) -> None:
         """Tell `event` to every observer."""
-        for observer in self._observers:
+        kind = type(event)
+        observers = self._by_kind.get(kind)
+        if observers is None:
+            observers = self._by_kind[kind] = tuple(
+                observer for observer, kinds in self._observers if kinds is None or kind in kinds
+            )
+        for observer in observers:
             try:
                 observer(event)
             except Exception as error:  # boundary: an observer's bug must not change a call's outcome

@@ -101,6 +101,8 @@ class Call:
     progress: ProgressCallback | None = None
     meta: Mapping[str, Any] | None = None
     cache: CacheMode = "use"
+    principal: str | None = None
+    """Whom it is made for: answers never cross from one to another. None where nobody is named."""
     tracked: bool = False
     """Whether it was made inside a tracked domain operation, which counts the domain's request itself."""
 
@@ -154,13 +156,15 @@ _NOWHERE = Provenance()
 class ToolResult(CallToolResult):
     """An `mcp` `CallToolResult` that knows where it came from. On the wire it is the same result."""
 
-    # A factory, because pydantic would copy a default for every result.
-    _provenance: Provenance = PrivateAttr(default_factory=lambda: _NOWHERE)
+    # Without a default: pydantic would make one for every result.
+    _provenance: Provenance = PrivateAttr()
 
     @property
     def provenance(self) -> Provenance:
         """Where this answer came from; an empty record on a result no client made."""
-        return self._provenance
+        private: dict[str, Any] = self.__pydantic_private__ or {}
+        found: Provenance = private.get("_provenance", _NOWHERE)
+        return found
 
     def with_provenance(self, provenance: Provenance) -> ToolResult:
         """Mark this result in place and return it."""

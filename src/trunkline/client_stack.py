@@ -12,11 +12,16 @@ from trunkline.stack import CLIENT_ORDER, stacked
 __all__ = ["client_stack"]
 
 
-def client_stack(lead: Service, *, ladder: Ladder, emit: Emit) -> Service:
-    """The client's layers over `lead`, which leads a call to its server; `ladder` has what may stand in for it."""
+def client_stack(lead: Service, *, ladder: Ladder, emit: Emit, fresh: Layer | None = None) -> Service:
+    """The client's layers over `lead`, which leads a call to its server.
+
+    `ladder` has what may stand in for it; `fresh` serves what the cache has in memory, None where there is no cache.
+    """
     layers: dict[str, Layer] = {
         "observe": ObserveLayer(emit=emit),
         "deadline": DeadlineLayer(),
         "fallback": FallbackLayer(ladder, emit=emit),
     }
+    if fresh is not None:
+        layers["fresh"] = fresh
     return stacked(CLIENT_ORDER, layers, lead)

@@ -5,10 +5,11 @@ What could hold a credential (headers, environment, arguments, the query of a UR
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 from trunkline.policy import ServerPolicy, require
 
@@ -31,6 +32,11 @@ class StdioEndpoint:
         """What may be shown of it: the program, never its arguments."""
         return f"stdio:{self.command.rsplit('/', 1)[-1]}"
 
+    @property
+    def identity(self) -> str:
+        """What tells it from other servers. To be hashed, never to be shown."""
+        return json.dumps(["stdio", self.command, *self.args, self.cwd])
+
     def __post_init__(self) -> None:
         require(bool(self.command), "command", self.command, "the program to start")
 
@@ -47,6 +53,12 @@ class HttpEndpoint:
         """What may be shown of it: scheme, host, port and path, never user information or a query."""
         parts = urlsplit(self.url)
         return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+    @property
+    def identity(self) -> str:
+        """What tells it from other servers: the address without user information. To be hashed, never to be shown."""
+        parts = urlsplit(self.url)
+        return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
     def __post_init__(self) -> None:
         # A mistaken address may hold a credential like any other.
@@ -65,6 +77,11 @@ class InProcessEndpoint:
     def label(self) -> str:
         """What may be shown of it."""
         return "in-process"
+
+    @property
+    def identity(self) -> str:
+        """What tells it from other servers: nothing, beside its name."""
+        return self.label
 
 
 Endpoint: TypeAlias = StdioEndpoint | HttpEndpoint | InProcessEndpoint

@@ -13,8 +13,9 @@ from mcp_types import CallToolResult, TextContent
 from trunkline.call import Call, ToolResult
 from trunkline.errors import CallError, ToolNotFound
 from trunkline.fleet import Fleet
+from trunkline.kept import Kept
 from trunkline.layers.fallback import Answer, Elsewhere, Step
-from trunkline.policy import FallbackPolicy, ToolPolicy
+from trunkline.policy import FallbackPolicy
 from trunkline.registry.tool import Tool, shown_prefix
 from trunkline.registry.tool_registry import ToolRegistry
 
@@ -25,7 +26,6 @@ FallbackAnswer: TypeAlias = str | Mapping[str, Any] | CallToolResult
 FallbackFunction: TypeAlias = Callable[[dict[str, Any], CallError], FallbackAnswer | Awaitable[FallbackAnswer]]
 """`(the call's arguments, the error it ended with)`; what it raises leaves the call with its error."""
 
-_NO_POLICY = ToolPolicy()
 _LISTINGS = frozenset({"resources/list", "resources/templates/list", "prompts/list"})
 
 
@@ -37,24 +37,27 @@ class Fallbacks:
         self._fleet = fleet
         self._registry = registry
         self._functions = dict(functions)
+        self._kept = None if fleet.caching is None else Kept(fleet.caching)
 
     def __call__(self, call: Call) -> Sequence[Step]:
         """The steps below the call's own server, in order; none for most calls."""
+        kept = [] if self._kept is None else self._kept.rung(call)
         if call.method in _LISTINGS:
-            return ()
+            return kept
         if call.method != "tools/call":
-            return self._servers(call.server, call.target)
+            return (*self._servers(call.server, call.target), *kept)
         tool = self._registry.get(call.name)
         if tool is not None:
-            return (*self._servers(tool.server, tool.target), *self._substitutes(tool.name, tool.policy.fallback, tool))
+            substitutes = self._substitutes(tool.name, tool.policy.fallback, tool, kept)
+            return (*self._servers(tool.server, tool.target), *substitutes)
         # Its server has not been reached so far, so it is known by its name alone.
         owners = self._registry.servers_for(call.name)
         steps: Sequence[Step] = ()
         if owners:
             prefix = shown_prefix(owners[0], self._fleet.policy_of(owners[0]).prefix)
             steps = self._servers(owners[0], call.name.removeprefix(prefix))
-        policy = self._registry.policies.get(call.name, _NO_POLICY).fallback
-        return (*steps, *self._substitutes(call.name, policy, None))
+        policy = self._registry.policy_of(call.name).fallback
+        return (*steps, *self._substitutes(call.name, policy, None, kept))
 
     def _servers(self, server: str, target: str) -> Sequence[Step]:
         policy = self._fleet.policy_of(server)
@@ -62,11 +65,15 @@ class Fallbacks:
         others = [name for name in policy.fallback if name != server]
         return [Elsewhere(name, policy.reserve, self._to_server(name, target)) for name in others]
 
-    def _substitutes(self, name: str, policy: FallbackPolicy, tool: Tool | None) -> Sequence[Step]:
+    def _substitutes(
+        self, name: str, policy: FallbackPolicy, tool: Tool | None, kept: Sequence[Step]
+    ) -> Sequence[Step]:
         reserve = self._fleet.policy_of("" if tool is None else tool.server).reserve
         steps: list[Step] = []
         if policy.enabled and policy.tool is not None:
             steps.append(Elsewhere(policy.tool, reserve, _to_tool(policy.tool, policy.arguments)))
+        # A current answer from elsewhere is better than an old one from here, and that is better than a stand-in.
+        steps.extend(kept)
         function = self._functions.get(name)
         if function is not None:
             steps.append(Answer("callable", reserve, _by(function)))

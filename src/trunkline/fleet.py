@@ -11,6 +11,8 @@ from anyio.abc import TaskGroup
 from mcp_types import Result, Tool
 
 from trunkline import clock
+from trunkline.cache.cache_manager import CacheManager
+from trunkline.caching import Caching
 from trunkline.call import Call
 from trunkline.endpoint import ServerSettings
 from trunkline.errors import ToolNotFound
@@ -32,12 +34,23 @@ _DEFAULTS = ServerPolicy()
 class Fleet:
     """Runs every server's pool in one task of its own and routes calls to the servers."""
 
-    def __init__(self, registry: ToolRegistry, health: HealthMonitor, *, emit: Emit, rng: random.Random) -> None:
+    def __init__(
+        self,
+        registry: ToolRegistry,
+        health: HealthMonitor,
+        *,
+        emit: Emit,
+        rng: random.Random,
+        cache: CacheManager | None = None,
+    ) -> None:
+        """Run no server so far; what they answer is kept in `cache`, None for nowhere."""
         self._registry = registry
         self._health = health
         self._emit = emit
         self._rng = rng
         self._stacks: dict[str, ServerStack] = {}
+        self.caching = Caching(cache, registry, self._stacks) if cache is not None and cache.settings.enabled else None
+        """What may be kept of which call; None where nothing is."""
         self._owner = Owner(self._main)
         self._tasks: TaskGroup | None = None
         self._stopping = anyio.Event()
@@ -89,6 +102,8 @@ class Fleet:
     async def stop(self) -> None:
         """Close every connection after its calls, or after its grace; leaves no task and no process behind."""
         self._stopping.set()
+        if self.caching is not None:
+            self.caching.cache.flights.end_background()  # nobody waits for these: they need no grace
         for stack in self._stacks.values():
             _close(stack.replicas)
         await self._owner.wait_ended()
@@ -104,7 +119,10 @@ class Fleet:
         name = settings.name
         old = self._stacks.get(name)
         on_listing = partial(self._listed, name)
-        stack = ServerStack(settings, emit=self._emit, rng=self._rng, on_listing=on_listing, before=old)
+        cache = None if self.caching is None else self.caching.layer
+        stack = ServerStack(settings, emit=self._emit, rng=self._rng, on_listing=on_listing, cache=cache, before=old)
+        if old is not None and old.settings.places != settings.places and self.caching is not None:
+            self.caching.replaced(name)
         # Known to health and registry before anything happens to it.
         self._stacks[name] = stack
         self._health.add(name, settings.policy.health, [replica.name for replica in stack.replicas])

@@ -6,7 +6,9 @@ Every part can also be built by hand from its constructor; this is the wiring mo
 from __future__ import annotations
 
 import os
+import random
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
@@ -15,17 +17,23 @@ import anyio.to_thread
 from anyio.abc import TaskGroup
 
 from trunkline.bus import EventBus
+from trunkline.cache.cache_manager import CacheManager
+from trunkline.cache_readings import cache_readings
+from trunkline.circuit_sharing import CircuitSharing
 from trunkline.config import ConfigSource, Settings, load
 from trunkline.config.difference import difference
 from trunkline.errors import ConfigError
 from trunkline.events import ConfigRejected, ConfigReloaded, Observer
 from trunkline.fallbacks import FallbackFunction
+from trunkline.health.fold import SHARED_CACHE
 from trunkline.health.monitor import HealthMonitor
 from trunkline.mcp_client import EnhancedMCPClient
 from trunkline.monitoring.logging import LogObserver
 from trunkline.monitoring.metrics import MetricsCollector
+from trunkline.policy import HealthPolicy
 from trunkline.pool.owner import Owner
 from trunkline.registry.tool_registry import ToolRegistry
+from trunkline.sharing import Sharing
 
 __all__ = ["Infrastructure"]
 
@@ -33,6 +41,8 @@ _FOLD = 1.0
 """Seconds between folds of the metrics."""
 _POLL = 1.0
 """Seconds between looks at the configuration file; it is read in a thread."""
+_REDIS = HealthPolicy(interval=2.0, timeout=1.0, up_after=1)
+"""How the shared tier is watched. Its own circuit and probes keep it from going up and down."""
 
 
 class Infrastructure:
@@ -58,7 +68,14 @@ class Infrastructure:
         self.bus = EventBus([LogObserver(), *observers])
         self.metrics = MetricsCollector()
         self.metrics.watch(self.bus)
-        self.mcp_client = EnhancedMCPClient(settings.servers, tools=settings.tools, fallbacks=fallbacks, bus=self.bus)
+        self.sharing = Sharing(settings.cache, emit=self.bus.emit, rng=random.Random())
+        self.cache = CacheManager(settings.cache, tier=self.sharing.tier, emit=self.bus.emit)
+        """Answers that may be used again: `invalidate` and `stats` are here."""
+        self.mcp_client = EnhancedMCPClient(
+            settings.servers, tools=settings.tools, fallbacks=fallbacks, cache=self.cache, bus=self.bus
+        )
+        self.bus.subscribe(self.sharing.circuits_of(self.mcp_client.fleet), CircuitSharing.kinds)
+        self.metrics.read_also("cache", lambda: cache_readings(self.cache, self.sharing.tier))
         self._source = source
         self._owner = Owner(self._main)
         self._stopping = anyio.Event()
@@ -125,6 +142,8 @@ class Infrastructure:
         if self._source is not None:
             tasks.start_soon(self._reload_when_changed, self._source)
         tasks.start_soon(self._fold_metrics)
+        if self.sharing.is_configured:
+            tasks.start_soon(self.health.watch, SHARED_CACHE, self.sharing.check, _REDIS)
         await self._stopping.wait()
         tasks.cancel_scope.cancel()
 
@@ -148,7 +167,16 @@ class Infrastructure:
             self.bus.emit(ConfigRejected(now, found.source, found.problems))
             return
         changes = difference(self.settings, found)
-        self.settings = found
+        self.settings = _in_force(self.settings, found, changes.cache_rebuilt)
+        self.cache.resize(found.cache.max_bytes)
         self.mcp_client.apply(found.servers.values(), found.tools)
         changed = tuple(dict.fromkeys((*changes.changed_endpoint, *changes.changed_policy)))
-        self.bus.emit(ConfigReloaded(now, found.source, changes.added, changes.removed, changed))
+        waiting = ", ".join(f"trunkline.cache.{key}" for key in changes.cache_rebuilt)
+        self.bus.emit(ConfigReloaded(now, found.source, changes.added, changes.removed, changed, waiting))
+
+
+def _in_force(before: Settings, found: Settings, waiting: tuple[str, ...]) -> Settings:
+    """The settings found, but for what of the cache takes a restart: that stays, and is said in the notices."""
+    cache = replace(before.cache, max_bytes=found.cache.max_bytes)
+    said = tuple(f"{found.source}: trunkline.cache.{key} has changed, which takes a restart" for key in waiting)
+    return replace(found, cache=cache, notices=(*found.notices, *said))

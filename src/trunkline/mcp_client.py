@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
@@ -16,7 +17,9 @@ import mcp_types as types
 
 from trunkline import clock
 from trunkline.bus import EventBus
-from trunkline.call import CURRENT_DOMAIN, UNATTRIBUTED, CacheMode, Call, Method, ProgressCallback, ToolResult
+from trunkline.cache.cache_manager import CacheManager
+from trunkline.call import CacheMode, Method, ProgressCallback, ToolResult
+from trunkline.caller import Caller
 from trunkline.client_stack import client_stack
 from trunkline.content import Content, expect
 from trunkline.endpoint import Endpoint, ServerSettings, settings_of
@@ -25,13 +28,12 @@ from trunkline.fallbacks import FallbackFunction, Fallbacks
 from trunkline.fleet import Fleet
 from trunkline.health.monitor import HealthMonitor
 from trunkline.health.report import HealthReport
-from trunkline.policy import ServerPolicy, ToolPolicy
+from trunkline.policy import ToolPolicy
 from trunkline.registry.availability_fold import AvailabilityFold
 from trunkline.registry.tool_registry import ToolRegistry
 
 __all__ = ["EnhancedMCPClient"]
 
-_DEFAULT_TIMEOUT = ServerPolicy().timeout
 _STARTUP = 3.0
 """Seconds after opening in which listings wait for servers that have neither answered nor failed yet."""
 
@@ -48,6 +50,7 @@ class EnhancedMCPClient:
         *,
         tools: Mapping[str, ToolPolicy] | None = None,
         fallbacks: Mapping[str, FallbackFunction] | None = None,
+        cache: CacheManager | None = None,
         bus: EventBus | None = None,
         observers: Iterable[Observer] = (),
         rng: random.Random | None = None,
@@ -56,8 +59,9 @@ class EnhancedMCPClient:
 
         Args:
             servers: By name: an endpoint, a URL, or settings with policies.
-            tools: Policies by tool name as shown to callers.
+            tools: Policies by tool name as shown to callers; `*` in a name stands for any characters.
             fallbacks: By tool name, what answers when nothing else does: `(arguments, error)` to an answer.
+            cache: Where answers are kept; one of its own, in memory, when None.
             bus: Where events go; one of its own when None.
             observers: Told every event.
             rng: Source of all jitter; give a seeded one for repeatable tests.
@@ -69,13 +73,18 @@ class EnhancedMCPClient:
         self._rng = rng or random.Random()  # jitter and request ids, not secrets
         self._servers = settings_of(servers)
         self._health = HealthMonitor(emit=self.bus.emit, rng=self._rng)
-        self.bus.subscribe(self._health.observe)
-        self.fleet = Fleet(self.registry, self._health, emit=self.bus.emit, rng=self._rng)
-        self.bus.subscribe(AvailabilityFold(self.registry, self.fleet.replicas_of))
+        self.bus.subscribe(self._health.observe, self._health.kinds)
+        self.cache = cache or CacheManager(emit=self.bus.emit, rng=rng)
+        self.fleet = Fleet(self.registry, self._health, emit=self.bus.emit, rng=self._rng, cache=self.cache)
+        self.bus.subscribe(AvailabilityFold(self.registry, self.fleet.replicas_of), AvailabilityFold.kinds)
         ladder = Fallbacks(self.fleet, self.registry, fallbacks or {})
-        self._service = client_stack(self.fleet.send, ladder=ladder, emit=self.bus.emit)
+        caching = self.fleet.caching
+        if caching is not None:
+            self.bus.subscribe(caching, caching.kinds)
+        fresh = None if caching is None else caching.fresh
+        self._service = client_stack(self.fleet.send, ladder=ladder, emit=self.bus.emit, fresh=fresh)
         self._content = Content(self.fleet)
-        self._domain: str | None = None
+        self._caller = Caller(self._rng)
         self._opened_at = 0.0
 
     def __repr__(self) -> str:
@@ -83,8 +92,9 @@ class EnhancedMCPClient:
 
     async def __aenter__(self) -> Self:
         self._opened_at = clock.now()
-        await self.fleet.start(self._servers)
+        await self.cache.start()
         try:
+            await self.fleet.start(self._servers)
             await self.fleet.wait_first_ready()
         except BaseException:
             await self.aclose()  # nobody leaves what was never entered: its children would stay
@@ -99,6 +109,7 @@ class EnhancedMCPClient:
     ) -> None:
         with anyio.CancelScope(shield=True):
             await self.fleet.stop()
+            await self.cache.stop()
 
     async def aclose(self) -> None:
         """Leave, where `async with` does not fit."""
@@ -115,9 +126,18 @@ class EnhancedMCPClient:
 
     def for_domain(self, domain: str) -> EnhancedMCPClient:
         """The same client, bound to a domain: its calls are recorded under it."""
+        return self._bound(replace(self._caller, domain=domain))
+
+    def for_principal(self, name: str) -> EnhancedMCPClient:
+        """The same client, bound to whom calls are made for: what is kept of their answers is for that one alone.
+
+        Take the name from a verified credential, such as a user's id, never from what a request says of itself.
+        """
+        return self._bound(replace(self._caller, principal=name))
+
+    def _bound(self, caller: Caller) -> EnhancedMCPClient:
         bound = object.__new__(type(self))
-        bound.__dict__.update(self.__dict__)
-        bound._domain = domain
+        bound.__dict__.update(self.__dict__, _caller=caller)
         return bound
 
     async def call_tool(
@@ -152,7 +172,7 @@ class EnhancedMCPClient:
         tool = self.registry.get(name)
         if timeout is None and tool is not None:
             timeout = tool.policy.timeout or self.fleet.policy_of(tool.server).timeout
-        call = self._new_call("tools/call", name, dict(arguments or {}), timeout, domain)
+        call = self._caller.new_call("tools/call", name, dict(arguments or {}), timeout=timeout, domain=domain)
         call.attempt_timeout, call.progress, call.meta = read_timeout_seconds, progress_callback, meta
         call.cache = cache
         return expect(await self._service(call), ToolResult)
@@ -225,22 +245,6 @@ class EnhancedMCPClient:
         meta: Mapping[str, Any] | None = None,
     ) -> types.Result:
         """One call that is not a tool's, to a server already known. All of them read, so they are repeatable."""
-        call = self._new_call(method, target, arguments or {}, self.fleet.policy_of(server).timeout, None)
+        call = self._caller.new_call(method, target, arguments or {}, timeout=self.fleet.policy_of(server).timeout)
         call.server, call.target, call.repeatable, call.meta = server, target, True, meta
         return await self._service(call)
-
-    def _new_call(
-        self, method: Method, name: str, arguments: dict[str, Any], timeout: float | None, domain: str | None
-    ) -> Call:
-        now, tracked = clock.now(), CURRENT_DOMAIN.get()
-        domain = domain or self._domain or tracked or UNATTRIBUTED
-        return Call(
-            id=f"{self._rng.getrandbits(64):016x}",
-            method=method,
-            name=name,
-            arguments=arguments,
-            domain=domain,
-            started=now,
-            deadline=now + (_DEFAULT_TIMEOUT if timeout is None else timeout),
-            tracked=domain == tracked,
-        )

@@ -70,7 +70,7 @@ class Replica:
             rng=rng,
         )
         self.pool.on_ready = self._prove
-        self._server = server
+        self.server = server
         self._proofs = policy.breaker.successes
         self._emit = emit
         layers = self._layers(policy)
@@ -103,7 +103,7 @@ class Replica:
             self.circuit.probe_succeeded(now)
 
     def _tell_circuit(self, old: CircuitState, new: CircuitState, reason: str, now: float) -> None:
-        self._emit(CircuitChanged(now, self._server, self.name, old, new, reason))
+        self._emit(CircuitChanged(now, self.server, self.name, old, new, reason, self.circuit.was_heard))
 
 
 def _limit(endpoint: Endpoint, policy: ServerPolicy) -> int:

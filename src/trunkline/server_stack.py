@@ -43,10 +43,11 @@ class ServerStack:
         emit: Emit,
         rng: random.Random,
         on_listing: Listed,
+        cache: Layer | None = None,
         before: ServerStack | None = None,
         make_pool: Callable[..., Pool] = Pool,
     ) -> None:
-        """Build the stack.
+        """Build the stack, with the `cache` layer of its client where that has one.
 
         Replicas of the stack `before` it, and their connections, are kept as far as they fit. `make_pool` is called
         with the arguments of `Pool`.
@@ -54,6 +55,7 @@ class ServerStack:
         policy = settings.policy
         self.settings = settings
         self._emit = emit
+        self._cache = cache
 
         def emit_and_readmit(event: Event) -> None:
             emit(event)
@@ -108,6 +110,14 @@ class ServerStack:
         return next(ready, self.replicas[0].pool).capabilities
 
     @property
+    def era(self) -> str:
+        """The protocol version the server was last spoken to in, at the first replica that has one; empty before."""
+        for replica in self.replicas:  # asked for at every look-up: a generator would cost more than the look
+            if replica.pool.era:
+                return replica.pool.era
+        return ""
+
+    @property
     def is_settled(self) -> bool:
         """Whether a replica is ready, or all have failed at least once."""
         return self.is_ready or all(replica.pool.settled.is_set() for replica in self.replicas)
@@ -144,6 +154,8 @@ class ServerStack:
 
     def _layers(self, policy: ServerPolicy, rng: random.Random) -> dict[str, Layer]:
         layers: dict[str, Layer] = {"validate": ValidateLayer()}
+        if self._cache is not None:
+            layers["cache"] = self._cache
         if policy.retry.enabled:
             layers["retry"] = RetryLayer(policy.retry, self.budget, emit=self._emit, rng=rng)
         if policy.hedge.enabled and len(self.replicas) > 1:

@@ -21,12 +21,11 @@ class Position:
 
     name: str
     reason: str
-    built: bool = True
-    """False for a place that is kept for a layer of a later version."""
 
 
 CLIENT_ORDER = (
     Position("observe", "outermost: one start and one finish per call, whatever happens below"),
+    Position("fresh", "above whatever can block: a fresh answer in memory needs no deadline, no ladder and no server"),
     Position("deadline", "above everything that can block, a cache server and every fallback included"),
     Position("fallback", "above the cache, so that a substitute answer is never stored"),
 )
@@ -34,7 +33,7 @@ CLIENT_ORDER = (
 
 SERVER_ORDER = (
     Position("validate", "a malformed call costs nothing: no cache look-up, no attempt, no budget"),
-    Position("cache", "above retry: a hit needs no attempt, and a stale answer is the last resort", built=False),
+    Position("cache", "above retry: a hit needs no attempt; below validate: what is malformed is never looked up"),
     Position("retry", "above the circuits, so that every attempt is judged and none is repeated below"),
     Position("hedge", "below retry: both racers are one attempt to the retry count"),
     Position("rate", "below whatever repeats, as the server counts every attempt; above route, as replicas share it"),

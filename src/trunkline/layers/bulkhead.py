@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import inf
 
 import anyio
 from mcp_types import Result
@@ -15,6 +16,11 @@ from trunkline.resilience.concurrency import AdaptiveLimit
 from trunkline.resilience.service_times import ServiceTimes
 
 __all__ = ["BulkheadLayer"]
+
+_TRUSTED_AFTER = 60.0
+"""Seconds with all of its load and no overload after which a server has recovered, though it was never full.
+
+One that is called now and then would never be, and its next burst would be held back hours later."""
 
 
 class BulkheadLayer:
@@ -43,6 +49,8 @@ class BulkheadLayer:
         self._allowance = allowance
         self._is_adaptive = is_adaptive
         self._is_recovering = False
+        self._troubled_at = -inf
+        """When it was last overloaded or spared."""
         self._recoveries = 0
         self._running = 0
         self._left_over = 0
@@ -65,7 +73,8 @@ class BulkheadLayer:
             return result
         except BaseException as error:
             if _is_overload(error, call):
-                self._found.overloaded(clock.now(), clock.now() - entered)
+                self._troubled_at = clock.now()
+                self._found.overloaded(self._troubled_at, self._troubled_at - entered)
             raise
         finally:
             now = clock.now()
@@ -79,17 +88,24 @@ class BulkheadLayer:
         share = self._allowance(now)
         if share == 1.0 and not self._is_recovering and not self._is_adaptive:
             return
-        if share < 1.0 and not self._is_recovering:
-            self._is_recovering = True
-            self._recoveries += 1
-            self._left_over = self._running
-            self._found.restart()
-        elif share == 1.0 and self._found.is_full:
+        if share < 1.0:
+            self._troubled_at = now
+            self._begin_recovery()
+        elif self._is_recovering and (self._found.is_full or now - self._troubled_at >= _TRUSTED_AFTER):
             self._is_recovering = False
+            if not self._is_adaptive:
+                self._found.restore()
         limit = max(1, min(int(self._usual * share), self._found.limit)) + self._left_over
         if limit != self._admission.limit:
             for ticket in self._admission.resize(limit, now):
                 ticket.wake()
+
+    def _begin_recovery(self) -> None:
+        if not self._is_recovering:
+            self._is_recovering = True
+            self._recoveries += 1
+            self._left_over = self._running
+            self._found.restart()
 
     async def _wait(self, call: Call) -> None:
         admission, now = self._admission, clock.now()

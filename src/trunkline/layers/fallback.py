@@ -1,7 +1,8 @@
 """Fallback layer: what answers when the server cannot. Above routing and the cache, so a substitute is never stored.
 
-The ladder, from the top: the server itself, at all its replicas; its fallback servers; the fallback tool; the answer of
-a callable or of the configuration. Whatever is served by a step below the first is named in the call's provenance.
+The ladder, from the top: the server itself, at all its replicas; its fallback servers; the fallback tool; an answer
+that was kept; the answer of a callable or of the configuration. Whatever is served by a step below the first is named
+in the call's provenance.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from trunkline import clock
 from trunkline.call import Call, Service
 from trunkline.errors import CallError, DeadlineExceeded
 from trunkline.events import Emit, FallbackUsed
-from trunkline.resilience.delivery import may_fall_back
+from trunkline.resilience.delivery import may_fall_back, may_serve_kept
 
 __all__ = ["Answer", "Elsewhere", "FallbackLayer", "Ladder", "Step"]
 
@@ -44,6 +45,8 @@ class Answer:
     reserve: float
     give: Callable[[Call, CallError], Awaitable[Result]]
     """The answer to a call that ended in an error; may raise anything."""
+    is_own: bool = False
+    """Whether it is the tool's own, of an earlier time: good also where the tool may have run by now, or is gone."""
 
 
 Step: TypeAlias = Elsewhere | Answer
@@ -54,7 +57,8 @@ Ladder: TypeAlias = Callable[[Call], Sequence[Step]]
 class FallbackLayer:
     """Goes down the ladder while a substitute may still be asked.
 
-    That is never after a step by which the tool may have run, unless running it twice is harmless.
+    That is never after a step by which the tool may have run, unless running it twice is harmless; only what the tool
+    itself answered before is good then, too.
 
     Raises:
         CallError: As the first step ended, when no step has an answer; as a later step did when the tool may have run
@@ -74,9 +78,11 @@ class FallbackLayer:
         try:
             return await _walk(call, leg, call_next, steps)
         except CallError as error:
-            if not may_fall_back(error, repeatable=leg.repeatable):
+            others, own = may_fall_back(error, repeatable=leg.repeatable), may_serve_kept(error)
+            left = [step for step in steps if (own if isinstance(step, Answer) and step.is_own else others)]
+            if not left:
                 raise
-            return await self._descend(call, error, call_next, steps)
+            return await self._descend(call, error, call_next, left)
 
     async def _descend(self, call: Call, first: CallError, call_next: Service, steps: Sequence[Step]) -> Result:
         told, cause = first, None
@@ -98,7 +104,7 @@ class FallbackLayer:
     ) -> Result:
         if isinstance(step, Answer):
             return await step.give(call, error)
-        leg = await step.lead(replace(call, attempts=0, may_have_run=False))
+        leg = await step.lead(replace(call, attempts=0, may_have_run=False, cached="bypass"))
         try:
             return await _walk(call, leg, call_next, below)
         except CallError as failure:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import anyio
 from anyio.abc import TaskGroup
@@ -37,13 +38,23 @@ class HedgeLayer:
             return await call_next(call)
         # Not by a resource's address: there may be any number of them.
         kind = call.target if call.method == "tools/call" else call.method
+        timed = partial(self._timed, kind, call_next)
         self._hedging.called()
-        delay = self._hedging.delay(kind)
+        try:
+            delay = self._hedging.delay(kind)
+            return await (timed(call) if delay is None else _Race(call, timed).run(delay, self._may_start))
+        finally:
+            self._hedging.ended()
+
+    async def _timed(self, kind: str, call_next: Service, call: Call) -> Result:
+        """Make one attempt, and learn from it how long this kind of call takes."""
         started = clock.now()
-        if delay is None:
+        try:
             result = await call_next(call)
-        else:
-            result = await _Race(call, call_next).run(delay, self._may_start)
+        except anyio.get_cancelled_exc_class():
+            # The other was faster, or the caller's time is over.
+            self._hedging.note(kind, clock.now() - started, at_least=True)
+            raise
         self._hedging.note(kind, clock.now() - started)
         return result
 

@@ -24,7 +24,7 @@ class ObserveLayer:
     async def __call__(self, call: Call, call_next: Service) -> Result:
         """Serve the call and tell of it."""
         self._emit(CallStarted(call.started, call.id, call.method, call.name, call.domain))
-        outcome = "cancelled"
+        outcome, ended = "cancelled", None
         try:
             result = await call_next(call)
         except CallError as error:
@@ -36,7 +36,7 @@ class ObserveLayer:
             outcome = type(error).__name__
             raise
         else:
-            outcome = "ok"
+            outcome, ended = "ok", clock.now()
             if isinstance(result, ToolResult):
                 outcome = "tool_error" if result.is_error else "ok"
                 result.with_provenance(
@@ -47,12 +47,12 @@ class ObserveLayer:
                         cache=call.cached,
                         fallback=call.fallback,
                         degraded=call.degraded or call.fallback is not None or call.cached == "stale",
-                        duration=clock.now() - call.started,
+                        duration=ended - call.started,
                     )
                 )
             return result
         finally:
-            now = clock.now()
+            now = clock.now() if ended is None else ended
             self._emit(
                 CallFinished(
                     at=now,

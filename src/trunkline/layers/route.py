@@ -135,6 +135,7 @@ class Route:
     async def _send(self, replica: Destination, call: Call, *, service: Service | None = None) -> Result:
         label, verdict, is_soft, incident = replica.label, Verdict.NOTHING, False, None
         call.replica, call.server_time = label, None
+        generation = self._outliers.generation(label, clock.now())
         self._balancer.started(label)
         try:
             result = await (service or replica.send)(call)
@@ -155,7 +156,8 @@ class Route:
             says_speed = verdict is Verdict.SUCCESS or is_bound
             self._balancer.ended(label, now, call.server_time if says_speed else None, at_least=is_bound)
             if verdict is not Verdict.NOTHING and not is_soft:
-                self._outliers.note(label, ok=verdict is Verdict.SUCCESS, now=now, incident=incident)
+                ok = verdict is Verdict.SUCCESS
+                self._outliers.note(label, ok=ok, now=now, generation=generation, incident=incident)
         return result
 
     async def _send_anyway(self, replica: Destination, call: Call) -> Result:

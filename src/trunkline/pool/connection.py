@@ -17,6 +17,7 @@ from mcp_types import Result, ServerCapabilities, Tool
 
 from trunkline.call import Call
 from trunkline.policy import ServerPolicy
+from trunkline.transport.changes import Changed, Listing, announced
 from trunkline.transport.opening import SessionSettings, open_session
 from trunkline.transport.reasons import SessionFailed
 from trunkline.transport.session import Session
@@ -46,6 +47,7 @@ class Connection:
         on_ready: Callable[[Connection], None],
         on_change: Callable[[], None],
         on_listing: Callable[[Sequence[Tool]], None],
+        on_changed: Changed,
         rng: random.Random,
     ) -> None:
         self.state: ConnectionState = "opening"
@@ -69,6 +71,7 @@ class Connection:
         self._on_ready = on_ready
         self._on_change = on_change
         self._on_listing = on_listing
+        self._on_changed = on_changed
         self._rng = rng
         self._session: Session | None = None
         self._bound = anyio.CancelScope()
@@ -94,10 +97,8 @@ class Connection:
         self._bound.deadline = anyio.current_time() + pool.connect_timeout
         with self._bound:
             try:
-                async with open_session(
-                    self._settings, on_lost=self._lose, on_tools_changed=self._list_again
-                ) as session:
-                    if await self._became_ready(session):
+                async with open_session(self._settings, on_lost=self._lose, on_changed=self._hear) as session:
+                    if await self._has_listed(session):
                         self._bound.deadline = math.inf
                         await self._keep(session)
                     self._bound.deadline = anyio.current_time() + pool.grace + _CLOSING_MARGIN
@@ -112,7 +113,8 @@ class Connection:
                     self.reason = f"no handshake and listing within {pool.connect_timeout:g} s"
                 self._move("closed")
 
-    async def _became_ready(self, session: Session) -> bool:
+    async def _has_listed(self, session: Session) -> bool:
+        """List the tools; the connection is ready then, if nobody has retired it meanwhile."""
         self._session = session
         try:
             tools = await session.list_tools()
@@ -121,17 +123,16 @@ class Connection:
             self._settings.pinned.clear()
             self.reason = str(error)
             return False
-        if self.state != "opening":
-            return False
-        self._on_listing(tools)
-        self.ready_at = anyio.current_time()
-        self._move("ready")
+        if self.state == "opening":
+            self._on_listing(tools)
+            self.ready_at = anyio.current_time()
+            self._move("ready")
         return True
 
     async def _keep(self, session: Session) -> None:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._refresh, session)
-            if session.can_watch_tools:
+            if session.can_watch:
                 tasks.start_soon(self._watch, session)
             await self.ended.wait()
             with anyio.move_on_after(self._policy.pool.grace):
@@ -153,20 +154,28 @@ class Connection:
                 # The last good listing stays; the health probe tells whether the server is well.
                 continue
 
-    def _list_again(self) -> None:
-        # Not the event's own `set`: the event is replaced each time it was set.
-        self._relist.set()
+    def _hear(self, listing: Listing, uri: str | None) -> None:
+        if listing == "tools":
+            self._relist.set()
+        else:
+            self._on_changed(listing, uri)
 
     async def _watch(self, session: Session) -> None:
         pause = _RELISTEN
+        # It replays nothing. The tools were listed before the first stream began; of the rest nothing is held so early.
+        missed: Sequence[Listing] = [listing for listing in announced(self.capabilities) if listing == "tools"]
+
+        def hear_missed() -> None:
+            for listing in missed:
+                self._hear(listing, None)
+
         while True:
             started = anyio.current_time()
             with suppress(SessionFailed):
-                await session.watch_tools(self._list_again)
-            # Nothing is replayed, so whatever changed in between is found by listing again.
+                await session.watch(hear_missed)
+            missed = announced(self.capabilities)
             pause = _RELISTEN if anyio.current_time() - started > pause else min(pause * 2, self._policy.refresh)
             await anyio.sleep(pause * self._rng.uniform(0.8, 1.2))
-            self._relist.set()
 
     async def send(self, call: Call) -> Result:
         """Make one attempt on this connection; raises as `Session.send`."""

@@ -21,16 +21,14 @@ class Owner:
 
     def __init__(self, main: Callable[[TaskGroup], Awaitable[None]]) -> None:
         self._main = main
-        self._is_started = False
         self._started = anyio.Event()
         self._ended = anyio.Event()
         self._error: BaseException | None = None
-        # asyncio keeps only weak references to tasks.
         self._task: object | None = None
+        """None before the start. Held, as asyncio keeps only weak references to tasks."""
 
     async def start(self) -> None:
         """Start the task and wait until it runs."""
-        self._is_started = True
         loop = current_token().native_token
         if isinstance(loop, asyncio.AbstractEventLoop):
             self._task = loop.create_task(self._run(), name="trunkline")
@@ -42,7 +40,7 @@ class Owner:
 
     async def wait_ended(self) -> None:
         """Wait for the end of `main` and of everything it started; raises what it raised. At once if never started."""
-        if not self._is_started:
+        if self._task is None:
             return
         await self._ended.wait()
         if self._error is not None:

@@ -15,19 +15,22 @@ from trunkline import clock
 from trunkline.call import Call
 from trunkline.endpoint import Endpoint, StdioEndpoint
 from trunkline.errors import CallError, ServerUnavailable
-from trunkline.events import AttemptFinished, Emit
+from trunkline.events import AttemptFinished, Emit, ListingChanged, ResourceUpdated
 from trunkline.policy import ServerPolicy
 from trunkline.pool.connection import Connection
 from trunkline.pool.keeper import Keeper
 from trunkline.pool.ledger import Ledger, PoolStatistics
 from trunkline.pool.outage import Outage
+from trunkline.transport.changes import Listing, announced
 from trunkline.transport.era import PinnedEra
 from trunkline.transport.opening import SessionSettings
 
 __all__ = ["Pool"]
 
-_PAUSE_WITH_CALLERS = {"stdio": 1.0, "http": 0.1}
-"""Seconds between connects while calls wait. Starting a process costs more than a refused connect."""
+_PAUSE_WITH_CALLERS = 0.1
+"""Seconds between connects while calls wait."""
+_PAUSE_WITH_CALLERS_STDIO = 1.0
+"""The same where each connect starts a process, which costs more than being refused."""
 
 
 def _nobody(_now: float) -> None:
@@ -97,7 +100,7 @@ class Pool:
 
     async def run(self) -> None:
         """Keep the connections open until `close`; the calls under way are then given the pool's grace."""
-        transport = "stdio" if isinstance(self._endpoint, StdioEndpoint) else "http"
+        is_stdio = isinstance(self._endpoint, StdioEndpoint)
         async with anyio.create_task_group() as tasks:
             for _ in range(self._policy.pool.connections):
                 keeper = Keeper(
@@ -108,7 +111,7 @@ class Pool:
                     make=self._new_connection,
                     on_opened=self._learn,
                     on_settled=self.settled.set,
-                    pause_with_callers=_PAUSE_WITH_CALLERS[transport],
+                    pause_with_callers=_PAUSE_WITH_CALLERS_STDIO if is_stdio else _PAUSE_WITH_CALLERS,
                     emit=self._emit,
                 )
                 tasks.start_soon(keeper.run, tasks)
@@ -183,10 +186,22 @@ class Pool:
             on_ready=on_ready,
             on_change=self._ledger.tell,
             on_listing=self._on_listing,
+            on_changed=self._tell_change,
             rng=self._rng,
         )
 
+    def _tell_change(self, listing: Listing, uri: str | None) -> None:
+        now = clock.now()
+        if uri is not None:
+            self._emit(ResourceUpdated(now, self.server, self.replica, uri))
+        elif listing != "tools":  # those are listed again, and the registry tells what differs
+            self._emit(ListingChanged(now, self.server, self.replica, listing))
+
     def _learn(self, connection: Connection) -> None:
+        if self.era and self._ledger.ready <= 1:
+            # Between two connections nobody heard anything.
+            for listing in announced(connection.capabilities):
+                self._tell_change(listing, None)
         self.era, self.capabilities = connection.era, connection.capabilities
         self.on_ready(clock.now())
 

@@ -27,9 +27,8 @@ async def first_ready(pools: Sequence[Pool], call: Call, patience: float) -> Non
                 await pool.wait_ready(call)
             except ServerUnavailable as refusal:
                 refusals.append(refusal)
-                if len(refusals) < len(pools):
-                    return
-            tasks.cancel_scope.cancel()
+            else:
+                tasks.cancel_scope.cancel()
 
         tasks.cancel_scope.deadline = anyio.current_time() + patience
         for pool in pools:

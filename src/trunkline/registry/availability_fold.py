@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import ClassVar
 
 from trunkline.events import (
     CircuitChanged,
@@ -24,6 +25,16 @@ class AvailabilityFold:
 
     Of several replicas, one that is available makes the tools callable; they are degraded while others are not.
     """
+
+    kinds: ClassVar = (
+        CircuitChanged,
+        ConnectFailed,
+        ConnectionEnded,
+        ConnectionOpened,
+        ReplicaEjected,
+        ReplicaReadmitted,
+    )
+    """The events that tell it anything."""
 
     def __init__(self, registry: ToolRegistry, replicas_of: Callable[[str], Sequence[str | None]]) -> None:
         """Mark in `registry`; `replicas_of` gives the present replicas of a server, None for a lone one."""

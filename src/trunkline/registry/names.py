@@ -5,18 +5,18 @@ The server configured first keeps a name that two want; the later tool gets a nu
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Iterable, Sequence
 
 from trunkline.errors import ToolNotFound
-from trunkline.policy import ServerPolicy, ToolPolicy
+from trunkline.policy import ServerPolicy
 from trunkline.registry.listing import Listing
 from trunkline.registry.tool import MAX_NAME, Tool, is_repeatable, shown_name
+from trunkline.registry.tool_policies import ToolPolicies
 from trunkline.registry.wording import listed, nearest, quoted
 
 __all__ = ["Names"]
 
-_PLAIN = ToolPolicy()
+_PLAIN = ToolPolicies()
 
 
 class Names:
@@ -27,7 +27,7 @@ class Names:
     def __init__(
         self,
         servers: Iterable[tuple[str, ServerPolicy, Listing]] = (),
-        policies: Mapping[str, ToolPolicy] = MappingProxyType({}),
+        policies: ToolPolicies = _PLAIN,
         previous: Names | None = None,
     ) -> None:
         """Name every tool of `servers`, in their order. Equal tools of `previous`, already compiled, are kept."""
@@ -42,7 +42,7 @@ class Names:
             names = self._servers.setdefault(server, [])
             for target, definition in listing.definitions.items():
                 name = self._free(shown_name(server, policy.prefix, target))
-                own = policies.get(name, _PLAIN)
+                own = policies.of(name)
                 repeatable = is_repeatable(definition, policy, own)
                 tool = Tool(name, server, target, definition, listing.fingerprints[target], repeatable, own)
                 old = kept.get(name)
@@ -75,6 +75,10 @@ class Names:
             meant = self._by_target.get(name, ())
             tool = meant[0] if len(meant) == 1 else None
         return tool
+
+    def at(self, server: str, target: str) -> Tool | None:
+        """The tool that this server calls so."""
+        return next((tool for tool in self._by_target.get(target, ()) if tool.server == server), None)
 
     def not_found(self, name: str, unlisted: Sequence[str]) -> ToolNotFound:
         """The error for a name that `find` has no tool for; `unlisted` are servers whose tools are not known so far."""

@@ -19,6 +19,7 @@ from trunkline.registry.chronicle import Chronicle
 from trunkline.registry.listing import MAX_TOOLS, Listing, read_listing
 from trunkline.registry.names import Names
 from trunkline.registry.tool import Tool, shown_prefix
+from trunkline.registry.tool_policies import ToolPolicies
 from trunkline.registry.wording import difference, shortened
 
 __all__ = ["ToolRegistry"]
@@ -56,9 +57,9 @@ class _Server:
 class ToolRegistry:
     """Tools of all servers under the names callers use.
 
-    `emit` takes `ToolsChanged` and `ToolDrifted`; `tools` are policies by shown name; `wall` gives seconds since the
-    epoch, for what people read. Every `now` is in seconds on the event loop's clock, for events; where it may be left
-    out, the latest one known counts.
+    `emit` takes `ToolsChanged` and `ToolDrifted`; `tools` are policies by shown name or pattern, see `ToolPolicies`;
+    `wall` gives seconds since the epoch, for what people read. Every `now` is in seconds on the event loop's clock, for
+    events; where it may be left out, the latest one known counts.
     """
 
     def __init__(
@@ -69,7 +70,7 @@ class ToolRegistry:
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._emit = emit
-        self._policies = dict(tools or {})
+        self._policies = ToolPolicies(tools or {})
         self._wall = wall
         self._now = 0.0
         self._born = wall()
@@ -92,10 +93,9 @@ class ToolRegistry:
         """How often a subscriber raised."""
         return self._chronicle.failures
 
-    @property
-    def policies(self) -> Mapping[str, ToolPolicy]:
-        """The policies in force, by shown name, also of tools no server has shown so far."""
-        return self._policies
+    def policy_of(self, name: str) -> ToolPolicy:
+        """The policy that counts for a tool of that shown name, also for one no server has shown so far."""
+        return self._policies.of(name)
 
     def subscribe(self, callback: Callable[[RegistryChange], None]) -> Callable[[], None]:
         """Tell `callback` of every change, once it is in force; returns a function that ends this."""
@@ -131,7 +131,7 @@ class ToolRegistry:
             if name in self._servers:
                 self._servers[name].policy = policy
         if tools is not None:
-            self._policies = dict(tools)
+            self._policies = ToolPolicies(tools)
         self._rename(now)
 
     def update(self, server: str, listing: Sequence[mcp_types.Tool], now: float) -> None:
@@ -181,6 +181,10 @@ class ToolRegistry:
     def get(self, name: str) -> Tool | None:
         """The tool of a shown name, or of a server's own name while only one tool has it; None otherwise."""
         return self._names.find(name)
+
+    def tool_at(self, server: str, target: str) -> Tool | None:
+        """The tool that this server calls so."""
+        return self._names.at(server, target)
 
     def resolve(self, name: str) -> Tool:
         """The tool `get` finds. Raises `ToolNotFound`, with the names that may have been meant, where it finds none."""

@@ -19,7 +19,7 @@ __all__ = ["difference", "kind_of", "listed", "nearest", "printable", "quoted", 
 # C0 and C1 controls, surrogates (no UTF-8 exists for them), bidirectional overrides and invisible tag characters:
 # the last two make a text read differently to a person than to a model.
 _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\U000e0000-\U000e007f]")
-_UNSEEN_OR_BREAK = re.compile(f"[\t\n]|{_UNSEEN.pattern}")
+_UNSEEN_OR_BREAK = re.compile(f"[\t\n\u2028\u2029]|{_UNSEEN.pattern}")
 
 _KINDS: Final[Mapping[type, str]] = MappingProxyType(
     {
@@ -46,7 +46,7 @@ _PRINTED_BITS = 256
 
 
 def printable(text: str, *, breaks: bool = False) -> str:
-    """`text` without control characters; tabs and newlines stay where `breaks` is true."""
+    """`text` without control characters; tabs and line breaks stay where `breaks` is true."""
     return (_UNSEEN if breaks else _UNSEEN_OR_BREAK).sub("", text)
 
 

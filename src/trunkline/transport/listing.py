@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Protocol, TypeVar
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Literal, Protocol, TypedDict, TypeVar
 
-from mcp_types import PaginatedRequestParams
+from mcp_types import CacheableResult, PaginatedRequestParams
 
-__all__ = ["every_page"]
+__all__ = ["Hints", "every_page", "hints_of"]
 
 _MAX_PAGES = 1000
 """A paginator that never ends must not hang a connection."""
@@ -18,6 +18,19 @@ class _Page(Protocol):
 
 
 PageT = TypeVar("PageT", bound=_Page)
+
+
+class Hints(TypedDict):
+    """How long a listing may be kept, and for whom."""
+
+    ttl_ms: int
+    cache_scope: Literal["public", "private"]
+
+
+def hints_of(pages: Sequence[CacheableResult]) -> Hints:
+    """What holds for all pages together: the shortest time, and private where one page is."""
+    is_public = all(page.cache_scope == "public" for page in pages)
+    return Hints(ttl_ms=min(page.ttl_ms for page in pages), cache_scope="public" if is_public else "private")
 
 
 async def every_page(fetch: Callable[[PaginatedRequestParams | None], Awaitable[PageT]]) -> list[PageT]:

@@ -18,6 +18,7 @@ from mcp_types import CONNECTION_CLOSED
 
 from trunkline.endpoint import Endpoint, HttpEndpoint, InProcessEndpoint, StdioEndpoint
 from trunkline.policy import Era
+from trunkline.transport.changes import Changed, read_change
 from trunkline.transport.era import EraUndecided, PinnedEra, negotiate
 from trunkline.transport.http import open_http
 from trunkline.transport.inprocess import open_in_process
@@ -27,6 +28,8 @@ from trunkline.transport.stdio import ChildProcess, open_stdio
 from trunkline.transport.wire import TrackingDispatcher, Wire, Wires
 
 __all__ = ["SessionSettings", "open_session"]
+
+_CLOSED_BY_SDK = "Connection closed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +48,12 @@ class SessionSettings:
 
 @asynccontextmanager
 async def open_session(
-    settings: SessionSettings, *, on_lost: Callable[[str], None], on_tools_changed: Callable[[], None]
+    settings: SessionSettings, *, on_lost: Callable[[str], None], on_changed: Changed
 ) -> AsyncIterator[Session]:
-    """Connect and shake hands. `on_lost` gets the reason when the connection ends; it may be called more than once.
+    """Connect and shake hands.
+
+    `on_lost` gets the reason when the connection ends; it may be called more than once. `on_changed` is told what the
+    server tells of changes by itself, as servers of the handshake era do.
 
     Raises:
         SessionFailed: The server cannot be started or reached, or the handshake failed.
@@ -66,12 +72,12 @@ async def open_session(
             wires,
             settings.rng,
             on_end=lambda: on_lost(presentable(explain.now(), endpoint)),
-            reaches_at_once=isinstance(endpoint, InProcessEndpoint),
         )
 
         async def on_message(message: IncomingMessage) -> None:
-            if isinstance(message, types.ToolListChangedNotification):
-                on_tools_changed()
+            change = read_change(message)
+            if change is not None:
+                on_changed(*change)
 
         who = types.Implementation(name="trunkline", version=version("trunkline"))
         client = await stack.enter_async_context(
@@ -80,14 +86,12 @@ async def open_session(
         try:
             await negotiate(client, settings.era, settings.pinned, wire)
         except (MCPError, EraUndecided, RuntimeError, ValueError) as error:
-            ended = isinstance(error, MCPError) and error.code == CONNECTION_CLOSED and wire.fault is None
-            reason = await explain.soon() if ended else reason_for(error, wire)
-            if not ended and wire.fault is None:
+            if not _is_end(error, wire) and wire.fault is None:
                 settings.pinned.clear()
-            failure = SessionFailed(presentable(reason, endpoint))
+            failure = SessionFailed(presentable(await explain.why(error, wire), endpoint))
             failure.__cause__ = error
         else:
-            yield Session(client, endpoint, on_lost=on_lost)
+            yield Session(client, endpoint, on_lost=on_lost, explain=explain.why)
     # Raised out here, because the task groups in the stack would wrap it.
     if failure is not None:
         raise failure
@@ -103,11 +107,22 @@ class _Explanation:
     def now(self) -> str:
         return self._child.last_words() if self._child else self._words
 
-    async def soon(self) -> str:
-        """The same, a moment later, when the child's end has been noticed."""
+    async def why(self, error: Exception, wire: Wire) -> str:
+        """Why a request failed; if by the connection's end, then as told a moment later, when a child's is known."""
+        if not _is_end(error, wire):
+            return reason_for(error, wire)
         if self._child:
             await self._child.settle()
         return self.now()
+
+
+def _is_end(error: Exception, wire: Wire) -> bool:
+    """Whether a request failed because the connection ended, and nothing else is known of it.
+
+    Not by the code alone: servers answer with the same one for reasons of their own.
+    """
+    said_by_sdk = isinstance(error, MCPError) and (error.code, error.message) == (CONNECTION_CLOSED, _CLOSED_BY_SDK)
+    return said_by_sdk and wire.fault is None
 
 
 async def _connect(
@@ -125,5 +140,5 @@ async def _connect(
             return JSONRPCDispatcher(received, outbox), _Explanation("the HTTP session ended")
         case InProcessEndpoint() as endpoint:
             era: Era = "2025-11-25" if settings.era == "2025-11-25" else "2026-07-28"
-            dispatcher = await stack.enter_async_context(open_in_process(endpoint.server, era))
+            dispatcher = await stack.enter_async_context(open_in_process(endpoint.server, era, wires))
             return dispatcher, _Explanation("the in-process server ended")

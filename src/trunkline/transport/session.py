@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from math import inf
 from typing import Any, cast
 
@@ -11,7 +11,6 @@ import anyio
 import mcp_types as types
 from mcp import ClientSession, MCPError
 from mcp.client.subscriptions import listen
-from mcp.shared.subscriptions import ToolsListChanged
 from mcp_types.version import LATEST_MODERN_VERSION, MODERN_PROTOCOL_VERSIONS
 from pydantic import TypeAdapter, ValidationError
 
@@ -19,9 +18,10 @@ from trunkline import clock
 from trunkline.call import Call, Delivery, ToolResult
 from trunkline.endpoint import Endpoint, HttpEndpoint
 from trunkline.errors import CallFailed, ConnectionLost, InvalidResult
+from trunkline.transport.changes import announced
 from trunkline.transport.faults import is_lost_session, is_unreachable, translate
-from trunkline.transport.listing import every_page
-from trunkline.transport.reasons import SessionFailed, presentable, reason_for
+from trunkline.transport.listing import every_page, hints_of
+from trunkline.transport.reasons import SessionFailed, presentable
 from trunkline.transport.wire import CURRENT_WIRE, Wire
 
 __all__ = ["Session"]
@@ -34,10 +34,18 @@ _FAULTS = (MCPError, ValidationError, RuntimeError, ValueError, anyio.ClosedReso
 class Session:
     """An open session. Calls may come from any task; opening and closing belong to the one that runs it."""
 
-    def __init__(self, client: ClientSession, endpoint: Endpoint, *, on_lost: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        client: ClientSession,
+        endpoint: Endpoint,
+        *,
+        on_lost: Callable[[str], None],
+        explain: Callable[[Exception, Wire], Awaitable[str]],
+    ) -> None:
         self._client = client
         self._endpoint = endpoint
         self._on_lost = on_lost
+        self._explain = explain
         self._listed: frozenset[str] = frozenset()
         self._incident = object()
         self._incident_at = -inf
@@ -115,16 +123,18 @@ class Session:
                 return await self._call_tool(call)
             case "resources/list":
                 pages = await every_page(lambda page: client.list_resources(params=page))
-                return types.ListResourcesResult(resources=[item for page in pages for item in page.resources])
+                resources = [item for page in pages for item in page.resources]
+                return types.ListResourcesResult(resources=resources, **hints_of(pages))
             case "resources/templates/list":
                 found = await every_page(lambda page: client.list_resource_templates(params=page))
                 templates = [item for page in found for item in page.resource_templates]
-                return types.ListResourceTemplatesResult(resource_templates=templates)
+                return types.ListResourceTemplatesResult(resource_templates=templates, **hints_of(found))
             case "resources/read":
                 return await client.read_resource(call.target, meta=_meta(meta))
             case "prompts/list":
                 listed = await every_page(lambda page: client.list_prompts(params=page))
-                return types.ListPromptsResult(prompts=[item for page in listed for item in page.prompts])
+                prompts = [item for page in listed for item in page.prompts]
+                return types.ListPromptsResult(prompts=prompts, **hints_of(listed))
             case "prompts/get":
                 return await client.get_prompt(call.target, call.arguments, meta=_meta(meta))
             case "completion/complete":
@@ -152,7 +162,7 @@ class Session:
         """
         if self.capabilities.tools is None and not self.is_modern:
             return []
-        with self._own_request():
+        async with self._own_request():
             pages = await every_page(lambda page: self._client.list_tools(params=page))
         tools = [tool for page in pages for tool in page.tools]
         self._listed = frozenset(tool.name for tool in tools)
@@ -164,26 +174,35 @@ class Session:
         Raises:
             SessionFailed: The server refused or the connection failed.
         """
-        with self._own_request():
+        async with self._own_request():
             if self.is_modern:
                 await self._client.send_discover(LATEST_MODERN_VERSION)
             else:
                 await self._client.send_ping()
 
-    async def watch_tools(self, on_changed: Callable[[], None]) -> None:
-        """Tell of changed listings until the stream ends. In the handshake era notifications come by themselves.
+    async def watch(self, on_watching: Callable[[], None]) -> None:
+        """Have the server tell of changes, which in the handshake era it does by itself, until it ends that.
+
+        They come as all notifications do. `on_watching` is called when the server has begun to tell: it replays
+        nothing, so what changed before is found by asking again.
 
         Raises:
             SessionFailed: The server refused the subscription, or the stream was lost.
         """
-        with self._own_request():
-            async with listen(self._client, tools_list_changed=True) as subscription:
-                async for event in subscription:
-                    if isinstance(event, ToolsListChanged):
-                        on_changed()
+        told = announced(self.capabilities)
+        wanted = listen(
+            self._client,
+            tools_list_changed="tools" in told,
+            prompts_list_changed="prompts" in told,
+            resources_list_changed="resources" in told,
+        )
+        async with self._own_request(), wanted as subscription:
+            on_watching()
+            async for _change in subscription:
+                pass
 
-    @contextmanager
-    def _own_request(self) -> Iterator[None]:
+    @asynccontextmanager
+    async def _own_request(self) -> AsyncIterator[None]:
         """Requests that no caller asked for: their failure is a reason in words."""
         wire = Wire()
         token = CURRENT_WIRE.set(wire)
@@ -192,15 +211,14 @@ class Session:
         except _FAULTS as error:
             if is_unreachable(wire):
                 self._on_lost("nothing listens at the server's address")
-            raise SessionFailed(presentable(reason_for(error, wire), self._endpoint)) from error
+            raise SessionFailed(presentable(await self._explain(error, wire), self._endpoint)) from error
         finally:
             CURRENT_WIRE.reset(token)
 
     @property
-    def can_watch_tools(self) -> bool:
-        """Whether `watch_tools` is how this server tells of changes."""
-        tools = self.capabilities.tools
-        return self.is_modern and tools is not None and bool(tools.list_changed)
+    def can_watch(self) -> bool:
+        """Whether `watch` is how this server tells of changes."""
+        return self.is_modern and bool(announced(self.capabilities))
 
 
 def _meta(meta: Mapping[str, Any] | None) -> types.RequestParamsMeta | None:

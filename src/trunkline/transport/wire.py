@@ -64,13 +64,11 @@ class TrackingDispatcher(Dispatcher[TransportContext]):
         rng: random.Random,
         *,
         on_end: Callable[[], None],
-        reaches_at_once: bool = False,
     ) -> None:
         self._inner = inner
         self._wires = wires
         self._rng = rng
         self._on_end = on_end
-        self._reaches_at_once = reaches_at_once
 
     async def send_raw_request(
         self, method: str, params: Mapping[str, Any] | None, opts: CallOptions | None = None
@@ -86,8 +84,6 @@ class TrackingDispatcher(Dispatcher[TransportContext]):
         options["headers"] = {**options.get("headers", {}), REQUEST_HEADER: str(request_id)}
         wire = CURRENT_WIRE.get() or Wire()
         self._wires[str(request_id)] = wire
-        if self._reaches_at_once:
-            wire.sent()
         try:
             return await self._inner.send_raw_request(method, params, options)
         finally:

@@ -159,3 +159,28 @@ def test_the_healthy_observers_hear_everything_whoever_else_listens(plan: list[t
     bus.emit(LAGGED)
     bus.emit(LAGGED)
     assert all(heard(events) == [LAGGED] * 2 for events in records)
+
+
+def test_an_observer_may_hear_of_some_kinds_alone() -> None:
+    everything: list[Event] = []
+    some: list[Event] = []
+    bus = EventBus([everything.append])
+    unsubscribe = bus.subscribe(some.append, [LoopLagged])
+    other = ObserverFailed(2.0, "somebody", "KeyError")
+    bus.emit(LAGGED)
+    bus.emit(other)
+    unsubscribe()
+    bus.emit(LAGGED)
+    assert everything == [LAGGED, other, LAGGED]
+    assert some == [LAGGED]
+
+
+def test_one_function_may_hear_twice_and_be_removed_once() -> None:
+    heard_of: list[Event] = []
+    bus = EventBus()
+    bus.subscribe(heard_of.append)
+    unsubscribe = bus.subscribe(heard_of.append, [LoopLagged])
+    bus.emit(LAGGED)
+    unsubscribe()
+    bus.emit(LAGGED)
+    assert heard_of == [LAGGED] * 3

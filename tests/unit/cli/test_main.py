@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import http.server
+from concurrent.futures import ThreadPoolExecutor
+from typing import get_args
+
 import pytest
 
+from trunkline.call import CacheMode
 from trunkline.cli.config_file import USUAL, find
 from trunkline.cli.exits import EXIT_CODES
-from trunkline.cli.main import main
+from trunkline.cli.main import CACHE_MODES, main
 from trunkline.cli.output import cell
+from trunkline.testing.processes import free_port
 
 
 def test_help_lists_every_exit_status(capsys: pytest.CaptureFixture[str]) -> None:
@@ -36,3 +42,45 @@ def test_a_cell_is_one_short_line_without_control_characters() -> None:
 def test_an_unknown_option_is_one_line_that_names_the_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["tools", "--jason"]) == 2
     assert capsys.readouterr().err == "trunkline: unrecognized arguments: --jason; see trunkline --help\n"
+
+
+def test_the_cache_modes_of_the_command_line_are_those_of_a_call() -> None:
+    assert get_args(CacheMode) == CACHE_MODES
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["clear", "--tool", "a"], "--tool goes with invalidate, not with clear"),
+        (["stats", "--principal", "a"], "--principal goes with invalidate, not with stats"),
+        (["invalidate"], "nothing to invalidate: give --tool, --server, --tag or --principal, or use clear"),
+        (["invalidate", "--tool", "a", "--arguments", "{"], "--arguments is not JSON; give an object such as"),
+        (["invalidate", "--tool", "a", "--arguments", "[1]"], "--arguments must be a JSON object such as"),
+        (["stats", "ftp://h"], "'ftp://h' is no address of a gateway; give one such as http://127.0.0.1:8700"),
+        (["stats", "http://h:x"], "'http://h:x' is no address of a gateway"),
+        (["forget"], "argument action: invalid choice: 'forget'"),
+    ],
+)
+def test_a_mistake_in_a_command_for_the_cache_is_one_line_and_status_two(
+    arguments: list[str], problem: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["cache", *arguments]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"trunkline: {problem}")
+
+
+def test_a_gateway_that_is_not_there_is_one_line_and_status_one(capsys: pytest.CaptureFixture[str]) -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+    assert main(["cache", "stats", url]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"trunkline: no gateway answers at {url}: ")
+    assert line.endswith("is trunkline serve running there?")
+
+
+def test_what_answers_and_is_no_gateway_is_one_line_and_status_one(capsys: pytest.CaptureFixture[str]) -> None:
+    page = http.server.SimpleHTTPRequestHandler
+    with http.server.HTTPServer(("127.0.0.1", 0), page) as other, ThreadPoolExecutor(1) as threads:
+        url = f"http://127.0.0.1:{other.server_address[1]}"
+        threads.submit(other.handle_request)
+        assert main(["cache", "stats", url]) == 1
+    assert capsys.readouterr().err.splitlines()[-1] == f"trunkline: what answers at {url} is no gateway of this version"

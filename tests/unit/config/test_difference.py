@@ -47,3 +47,21 @@ def test_a_changed_default_changes_every_server_that_does_not_override_it() -> N
     old = load(OLD | {"trunkline": servers})
     new = load(OLD | {"trunkline": {**servers, "defaults": {"timeout": 8}}})
     assert difference(old, new) == Difference(changed_policy=("b", "c", "d"))
+
+
+def test_what_of_the_cache_can_change_at_once_is_told_apart_from_what_takes_a_restart() -> None:
+    new = {
+        "max_bytes": 1000,
+        "namespace": "other",
+        "redis": {"url": "redis://:hunter2@cache.internal", "deadline": 0.1},
+    }
+    found = difference(load(OLD), load(OLD | {"trunkline": OLD["trunkline"] | {"cache": new}}))
+    assert found == Difference(cache_resized=True, cache_rebuilt=("namespace", "redis.url", "redis.deadline"))
+    assert not found.is_empty
+    assert "hunter2" not in repr(found)
+
+
+def test_a_changed_cache_policy_of_a_tool_or_server_is_a_changed_policy() -> None:
+    table = OLD["trunkline"] | {"servers": {"a": {"listings": {"min_ttl": 5}}}, "tools": {"a_x": {"cache": {"ttl": 5}}}}
+    found = difference(load(OLD), load(OLD | {"trunkline": table}))
+    assert found == Difference(changed_policy=("a",), tools_changed=True)

@@ -48,6 +48,19 @@ WORDS = st.sampled_from(
         "error_ratio",
         "idempotent",
         "replicas",
+        "ttl",
+        "stale_if_error",
+        "tags",
+        "copy",
+        "listings",
+        "min_ttl",
+        "max_bytes",
+        "partition",
+        "redis",
+        "mode",
+        "sentinel_service",
+        "nodes",
+        "ca_file",
         "s",
         "t",
     ]
@@ -64,6 +77,12 @@ TEXTS = st.text(max_size=8) | st.sampled_from(
         "http",
         "sse",
         "https://h/${SECRET}",
+        "redis://:${SECRET}@h/0",
+        "rediss://${SECRET}",
+        "unix://x",
+        "cluster",
+        "sentinel",
+        "h:1",
         "\0",
         "\n",
     ]
@@ -109,6 +128,7 @@ SHAPED = st.fixed_dictionaries(
                 "servers": st.dictionaries(st.sampled_from(["s", "t", "u"]), ENTRIES, max_size=2),
                 "tools": st.dictionaries(KEYS, ENTRIES, max_size=2),
                 "domains": st.dictionaries(KEYS, ENTRIES, max_size=2),
+                "cache": ENTRIES | st.fixed_dictionaries({"redis": ENTRIES}),
                 "gateway": VALUES,
             },
         )
@@ -173,6 +193,21 @@ def test_no_header_or_environment_value_is_ever_told_even_where_it_is_wrong(name
     outcome = outcome_of("configuration", values)
     assert isinstance(outcome, ConfigError)
     assert 'trunkline.defaults.timeout: found "${SECRET}" (a string), expected a number' in str(outcome)
+
+
+@given(
+    st.sampled_from(["redis", "rediss", "unix", "http", ""]),
+    st.text(st.characters(codec="utf-8"), max_size=12),
+    st.sampled_from(["host", "host:6379/0", "host:0", "host:x", "[::1", "", "h/0?db=3", "/path"]),
+    st.sampled_from(["url", "nodes", "ca_file", "mode", "sentinel_service"]),
+)
+def test_no_password_of_a_redis_is_ever_told_wherever_its_address_stands(
+    scheme: str, secret: str, place: str, key: str
+) -> None:
+    address = f"{scheme}://user:{SECRET}{secret}@{place}"
+    given_as = [address] if key == "nodes" else address
+    for redis in ({"url": address}, {"url": "redis://h", key: given_as}, {"mode": "cluster", "url": address}, address):
+        outcome_of("configuration", {"trunkline": {"cache": {"redis": redis}}})
 
 
 @pytest.mark.parametrize("key", ["token", "api_key", "Password", "client_secret", "authorization"])

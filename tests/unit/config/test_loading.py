@@ -11,7 +11,15 @@ import pytest
 from trunkline.config import Settings, load
 from trunkline.endpoint import HttpEndpoint, StdioEndpoint
 from trunkline.errors import ConfigError
-from trunkline.policy import BreakerPolicy, DomainPolicy, RetryPolicy, ToolPolicy
+from trunkline.policy import (
+    BreakerPolicy,
+    CachePolicy,
+    CacheSettings,
+    DomainPolicy,
+    RedisPolicy,
+    RetryPolicy,
+    ToolPolicy,
+)
 
 CONTRACT = """\
 [mcpServers.search]                      # the same map as in any host's mcp.json
@@ -66,9 +74,11 @@ NOTICES = (
         "trunkline.servers.search.fallback names 'search-public', which is no server under mcpServers, "
         'and passes over it; did you mean "search"?'
     ),
-    f"trunkline.tools.search_web.cache {NO_EFFECT}",
     f"trunkline.domains.speech {NO_EFFECT}",
-    f"trunkline.cache {NO_EFFECT}",
+    (
+        "trunkline.cache.redis shares only answers of calls that name a principal; name one for the others by "
+        "trunkline.cache.partition"
+    ),
 )
 
 ENVIRON = {"SEARCH_TOKEN": "hunter2"}
@@ -98,7 +108,9 @@ def assert_is_the_contracts(settings: Settings) -> None:
     assert stt.endpoint == StdioEndpoint("stt-server", ("--model", "small"))
     assert (search.policy.trust_annotations, stt.policy.trust_annotations) == (True, False)
     assert (stt.policy.timeout, stt.policy.retry, stt.policy.breaker) == (30.0, RetryPolicy(), BreakerPolicy())
-    assert settings.tools == {"search_web": ToolPolicy(idempotent=True)}
+    cached = CachePolicy(ttl=300.0, stale=300.0, stale_if_error=3600.0)
+    assert settings.tools == {"search_web": ToolPolicy(idempotent=True, cache=cached)}
+    assert settings.cache == CacheSettings(redis=RedisPolicy(url="rediss://cache.internal:6380/0"))
     assert settings.domains == {"speech": DomainPolicy(p95=1.0, error_ratio=0.05)}
     assert not settings.is_fallback
 
@@ -108,7 +120,7 @@ def test_the_contracts_toml_example_loads_and_says_what_has_no_effect_yet(folder
     settings = load("trunkline.toml", environ=ENVIRON)
     assert_is_the_contracts(settings)
     assert settings.source == "trunkline.toml"
-    lines = (15, 17, 19, 22)
+    lines = (15, 19, 24)
     assert settings.notices == tuple(
         f"trunkline.toml:{line}: {notice}" for line, notice in zip(lines, NOTICES, strict=True)
     )
@@ -154,7 +166,7 @@ headers = { Authorization = "${SEARCH_TOKEN}" }
     ]
 
 
-@pytest.mark.parametrize("section", ["cache", "alerts", "logging", "telemetry", "gateway"])
+@pytest.mark.parametrize("section", ["alerts", "logging", "telemetry", "gateway"])
 def test_a_section_of_a_later_version_gives_one_notice_whatever_is_in_it(section: str) -> None:
     settings = load({"mcpServers": {"s": {"command": "x"}}, "trunkline": {section: {"a": [{"b": 1}]}}})
     assert settings.notices == (f"configuration: trunkline.{section} has no effect in this version",)

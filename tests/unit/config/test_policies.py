@@ -13,8 +13,9 @@ from trunkline.config import load
 from trunkline.config.policies import overlay
 from trunkline.config.report import Report
 from trunkline.errors import ConfigError
-from trunkline.policy import DomainPolicy, RetryPolicy, ServerPolicy, ToolPolicy
+from trunkline.policy import CacheSettings, DomainPolicy, RedisPolicy, RetryPolicy, ServerPolicy, ToolPolicy
 
+CACHE = CacheSettings(redis=RedisPolicy(url="redis://x", mode="sentinel", sentinel_service="x"))
 SERVERS = {"search": {"url": "https://search.internal/mcp"}, "stt": {"command": "stt-server"}}
 
 
@@ -144,13 +145,12 @@ def test_a_refusal_over_several_fields_is_told_at_their_table() -> None:
 
 
 @pytest.mark.parametrize(
-    "policy", [ServerPolicy(), ToolPolicy(), DomainPolicy()], ids=lambda policy: type(policy).__name__
+    "policy", [ServerPolicy(), ToolPolicy(), DomainPolicy(), CACHE], ids=lambda policy: type(policy).__name__
 )
 def test_every_field_of_every_policy_can_be_given_in_a_configuration(policy: Any) -> None:
     report = Report("here", {}, {})
     table = spelt_out(policy)
-    told = asdict(overlay(policy, table, (), report))
-    assert {name: list(value) if isinstance(value, tuple) else value for name, value in told.items()} == table
+    assert as_written(asdict(overlay(policy, table, (), report))) == table
     report.raise_problems()
 
 
@@ -167,9 +167,17 @@ def spelt_out(policy: Any) -> dict[str, Any]:
         value = getattr(policy, field.name)
         if value is None:
             kind = get_args(hints[field.name])[0]
-            value = {"nested": 1} if get_origin(kind) is Mapping else {float: 0.5, int: 1, str: "x", bool: True}[kind]
-        table[field.name] = spelt_out(value) if is_dataclass(value) else list(value) if value == () else value
+            simple = {float: 0.5, int: 1, str: "x", bool: True, tuple[str, ...]: ("x",)}
+            value = {"nested": 1} if get_origin(kind) is Mapping else simple[kind]
+        table[field.name] = spelt_out(value) if is_dataclass(value) else as_written(value)
     return table
+
+
+def as_written(value: Any) -> Any:
+    """A policy's value as a file would have it."""
+    if isinstance(value, dict):
+        return {name: as_written(part) for name, part in value.items()}
+    return list(value) if isinstance(value, tuple) else value
 
 
 @dataclass(frozen=True, slots=True)

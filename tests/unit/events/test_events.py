@@ -10,7 +10,7 @@ from trunkline import events
 from trunkline.events import Event
 
 KINDS = [kind for name in events.__all__ if isinstance(kind := getattr(events, name), type) and kind is not Event]
-PAST = ("ed", "Lost", "Began")
+PAST = ("ed", "Lost", "Found", "Began")
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -10,6 +10,7 @@ import anyio
 import pytest
 
 from tests.servers.watching import eventually, text_of
+from tests.unit.resilience.outcomes import note
 from trunkline import EnhancedMCPClient, HealthPolicy, InProcessEndpoint, RetryPolicy, ServerPolicy, ServerSettings
 from trunkline.events import AttemptFinished, Event
 from trunkline.health.report import DependencyHealth
@@ -150,7 +151,7 @@ async def test_one_replicas_failures_leave_it_out_and_its_recovery_takes_it_back
         stack = client.fleet.stacks["s"]
         now = anyio.current_time()
         for _ in range(5):
-            stack._outliers.note(FIRST, ok=False, now=now)
+            note(stack._outliers, FIRST, ok=False, now=now)
         assert client.registry.availability("s_read").state == "degraded"
         for _ in range(20):
             assert (await client.call_tool("s_write")).provenance.replica != FIRST

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 import httpx2
@@ -14,6 +14,7 @@ from starlette.applications import Starlette
 from trunkline import Infrastructure, InProcessEndpoint, ServerSettings
 from trunkline.config import Settings
 from trunkline.gateway.app import build_app
+from trunkline.policy import ToolPolicy
 
 HOST = "127.0.0.1:8700"
 
@@ -37,9 +38,9 @@ def echo_server() -> Server[dict[str, object]]:
     return Server("upstream", on_list_tools=list_tools, on_call_tool=call_tool)
 
 
-def infrastructure(*names: str) -> Infrastructure:
+def infrastructure(*names: str, tools: Mapping[str, ToolPolicy] | None = None) -> Infrastructure:
     servers = {name: ServerSettings(name, InProcessEndpoint(echo_server())) for name in names}
-    return Infrastructure(Settings("laboratory", servers))
+    return Infrastructure(Settings("laboratory", servers, tools or {}))
 
 
 @asynccontextmanager
@@ -54,6 +55,8 @@ async def web(app: Starlette, **headers: str) -> AsyncIterator[httpx2.AsyncClien
 
 
 @asynccontextmanager
-async def gateway(*names: str) -> AsyncIterator[tuple[Infrastructure, httpx2.AsyncClient]]:
-    async with infrastructure(*names) as infra, web(build_app(infra, "127.0.0.1", 8700)) as client:
+async def gateway(
+    *names: str, tools: Mapping[str, ToolPolicy] | None = None
+) -> AsyncIterator[tuple[Infrastructure, httpx2.AsyncClient]]:
+    async with infrastructure(*names, tools=tools) as infra, web(build_app(infra, "127.0.0.1", 8700)) as client:
         yield infra, client

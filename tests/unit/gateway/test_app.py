@@ -15,10 +15,22 @@ from trunkline.gateway.guard import SECURITY_HEADERS
 
 pytestmark = pytest.mark.anyio
 
-PATHS = ("/", "/mcp", "/health/live", "/health/ready", "/metrics", "/api/v1/status", "/api/v1/tools", "/openapi.json")
+PATHS = (
+    "/",
+    "/mcp",
+    "/health/live",
+    "/health/ready",
+    "/metrics",
+    "/api/v1/status",
+    "/api/v1/tools",
+    "/api/v1/cache",
+    "/openapi.json",
+)
+ORDERS = ("/api/v1/cache/invalidate", "/api/v1/cache/clear")
+"""What is posted to."""
 
 
-@pytest.mark.parametrize("path", [*PATHS, "/static/status.js", "/nothing"])
+@pytest.mark.parametrize("path", [*PATHS, *ORDERS, "/static/status.js", "/nothing"])
 async def test_every_answer_has_the_security_headers_and_other_hosts_and_origins_get_none(path: str) -> None:
     async with gateway("lab") as (_, client):
         for answer, expected in (
@@ -129,7 +141,7 @@ async def test_the_description_names_every_json_path_and_describes_the_status_as
     async with gateway("lab") as (_, client):
         described = (await client.get("/openapi.json")).json()
         told = (await client.get("/api/v1/status")).json()
-    assert set(described["paths"]) == set(PATHS) - {"/", "/mcp", "/openapi.json"}
+    assert set(described["paths"]) == {*PATHS, *ORDERS} - {"/", "/mcp", "/openapi.json"}
     assert set(described["components"]["schemas"]["Status"]["required"]) == set(told)
     server = described["components"]["schemas"]["Server"]["allOf"][1]["required"]
     assert set(server) | {"name", "state", "since", "reason"} == set(told["servers"][0])

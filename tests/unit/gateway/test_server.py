@@ -13,6 +13,7 @@ from mcp.client.subscriptions import PromptsListChanged, ToolsListChanged
 
 from tests.unit.gateway.laboratory import infrastructure, tool
 from trunkline.gateway.server import build_server
+from trunkline.policy import CachePolicy, ToolPolicy
 
 pytestmark = pytest.mark.anyio
 
@@ -50,6 +51,32 @@ async def test_a_call_is_recorded_under_the_domain_it_names_if_that_is_a_plain_s
         meta: Any = {"trunkline/domain": wanted}
         await client.call_tool("lab_echo", {"text": "hello"}, meta=meta)
         assert infra.metrics.domains() == (domain,)
+
+
+@pytest.mark.parametrize("era", ERAS)
+async def test_a_caller_says_how_a_kept_answer_may_be_used(era: str) -> None:
+    tools = {"lab_echo": ToolPolicy(cache=CachePolicy(ttl=60))}
+    async with infrastructure("lab", tools=tools) as infra, Client(build_server(infra), mode=era) as client:
+
+        async def outcome(meta: Any) -> tuple[str, int]:
+            result = await client.call_tool("lab_echo", {"text": "hello"}, meta=meta)
+            assert result.meta is not None
+            provenance = result.meta["trunkline/provenance"]
+            return provenance["cache"], provenance["attempts"]
+
+        assert await outcome(None) == ("miss", 1)
+        assert await outcome({"trunkline/cache": "use"}) == ("hit", 0)
+        assert (await outcome({"trunkline/cache": "refresh"}))[1] == 1
+        assert await outcome({"trunkline/cache": "bypass"}) == ("bypass", 1)
+
+
+@pytest.mark.parametrize("wanted", ["skip", "", 7, ["use"]])
+async def test_a_cache_mode_that_does_not_exist_is_refused_not_passed_over(wanted: object) -> None:
+    async with infrastructure("lab") as infra, Client(build_server(infra), mode="2026-07-28") as client:
+        meta: Any = {"trunkline/cache": wanted}
+        with pytest.raises(MCPError, match="expected one of use, refresh, bypass") as refused:
+            await client.call_tool("lab_echo", {"text": "hello"}, meta=meta)
+    assert refused.value.error.code == types.INVALID_PARAMS
 
 
 @pytest.mark.parametrize("era", ERAS)

@@ -9,12 +9,12 @@ from trunkline.gateway.status import overall
 from trunkline.health.status import HealthState
 
 
-def report(state: HealthState, *states: HealthState, config_is_bad: bool = False) -> HealthReport:
+def report(state: HealthState, *states: HealthState, bad: str = "") -> HealthReport:
     servers = tuple(
         DependencyHealth(f"s{number}", found, 100.0 + number, "" if found == "healthy" else "why")
         for number, found in enumerate(states)
     )
-    others = (DependencyHealth("configuration", "degraded", 50.0, "line 1"),) if config_is_bad else ()
+    others = (DependencyHealth(bad, "degraded", 50.0, "line 1"),) if bad else ()
     return HealthReport(state, servers, others, 0.0)
 
 
@@ -30,8 +30,16 @@ def report(state: HealthState, *states: HealthState, config_is_bad: bool = False
         (report("degraded", "down", "healthy", "degraded"), "Of 3 servers, 1 is down and 1 is in trouble."),
         (report("degraded", "degraded"), "The server is in trouble."),
         (
-            report("degraded", "healthy", config_is_bad=True),
+            report("degraded", "healthy", bad="configuration"),
             "The server works; 5 tools can be called. The configuration file is invalid.",
+        ),
+        (
+            report("degraded", "healthy", bad="redis"),
+            "The server works; 5 tools can be called. The shared cache is away; answers are kept here alone.",
+        ),
+        (
+            report("degraded", "healthy", bad="exporter"),
+            "The server works; 5 tools can be called. The exporter is degraded.",
         ),
     ],
 )

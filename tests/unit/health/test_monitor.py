@@ -21,10 +21,14 @@ from trunkline.events import (
     ConnectionEnded,
     ConnectionOpened,
     ConnectStarted,
+    DependencyProbed,
     Event,
     LoopLagged,
     ServerProbed,
+    SharedCacheFound,
+    SharedCacheLost,
 )
+from trunkline.health.fold import SHARED_CACHE, HealthFold
 from trunkline.health.monitor import HealthMonitor, Probe
 from trunkline.health.report import HealthReport
 from trunkline.policy import HealthPolicy
@@ -326,3 +330,28 @@ def test_a_report_is_a_value_that_does_not_change_afterwards() -> None:
     assert before.state == "unknown"
     with pytest.raises(FrozenInstanceError):
         before.state = "healthy"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("events", "state", "reason"),
+    [
+        ((SharedCacheFound(0.0, 0.0),), "healthy", ""),
+        ((SharedCacheLost(0.0, "it cannot be reached"),), "degraded", "it cannot be reached"),
+        ((SharedCacheLost(0.0, "lost"), SharedCacheFound(1.0, 1.0)), "healthy", ""),
+        ((SharedCacheLost(0.0, "lost"), DependencyProbed(1.0, "redis", False, 0.1, "still")), "down", "still"),
+        ((DependencyProbed(1.0, "redis", False, 0.1, ""),), "degraded", "not well"),
+        ((DependencyProbed(1.0, "exporter", False, 0.1, "gone"),), "unknown", "not seen so far"),
+    ],
+)
+async def test_the_shared_cache_tells_of_itself_besides_being_probed(
+    events: tuple[Event, ...], state: str, reason: str
+) -> None:
+    fold = HealthFold(lambda: 1_000.0)
+    for event in events:
+        fold.observe(event)
+    assert fold.others() == ()
+    fold.add_other(SHARED_CACHE, HealthPolicy(down_after=2, up_after=1))
+    for event in events:
+        fold.observe(event)
+    (known,) = fold.others()
+    assert (known.name, known.state, known.reason) == ("redis", state, reason)

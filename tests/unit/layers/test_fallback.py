@@ -246,3 +246,37 @@ async def test_cancellation_is_not_taken_for_a_failure() -> None:
         await falling(to("b"))(a_call(), servers)
     assert scope.cancelled_caught
     assert servers.asked == ["s"]
+
+
+def kept(text: str) -> Answer:
+    async def give(_call: Call, _error: CallError) -> ToolResult:
+        return answer(text)
+
+    return Answer("stale", 0.0, give, is_own=True)
+
+
+@pytest.mark.parametrize("error", [AttemptTimeout("late"), InvalidResult("what?"), ToolNotFound("gone")], ids=repr)
+async def test_what_the_tool_itself_said_before_is_good_also_where_nobody_else_may_be_asked(error: CallError) -> None:
+    call, servers = a_call(repeatable=False), Servers(s=error, b=answer("b"))
+    assert await falling(to("b"), kept("before"), static("x"))(call, servers) == answer("before")
+    assert (servers.asked, call.fallback) == (["s"], "stale")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        InvalidArguments("n"),
+        ServerError("no", error_code=-32602),
+        ServerError("forbidden", status=403, delivery=Delivery.REFUSED),
+    ],
+    ids=repr,
+)
+async def test_what_the_tool_said_before_is_no_answer_where_the_server_says_no(error: CallError) -> None:
+    with pytest.raises(type(error)):
+        await falling(kept("before"))(a_call(), Servers(s=error))
+
+
+async def test_a_substitute_that_keeps_nothing_says_nothing_of_an_earlier_look() -> None:
+    call = a_call(cached="miss")
+    await falling(to("b"))(call, Servers(s=OPEN, b=answer("b")))
+    assert call.cached == "bypass"

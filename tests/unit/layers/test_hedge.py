@@ -164,7 +164,7 @@ async def test_a_deadline_that_passes_while_two_race_says_that_the_tool_may_have
     assert (service.given_up, call.attempts) == (2, 2)
 
 
-async def test_the_delay_is_learnt_from_the_tools_own_latencies_and_a_losers_time_is_no_shorter_than_it_was() -> None:
+async def test_the_delay_is_learnt_from_the_tools_own_latencies() -> None:
     layer = hedging(delay=None, minimum=10)
     for _ in range(10):
         await layer(a_call(), Replicas((0.2, answer())))
@@ -172,7 +172,35 @@ async def test_the_delay_is_learnt_from_the_tools_own_latencies_and_a_losers_tim
     began = anyio.current_time()
     assert await layer(a_call(), service) == answer("fast")
     assert anyio.current_time() - began == pytest.approx(0.3)
-    assert layer._hedging._tools["read"]._latest[-1] == pytest.approx(0.3)
+
+
+def learnt(layer: HedgeLayer) -> list[tuple[float, bool]]:
+    """Latencies of the tool, and whether they are bounds."""
+    return [(round(seconds, 9), is_bound) for seconds, is_bound in layer._hedging._tools["read"]._latest]
+
+
+async def test_of_a_race_both_attempts_are_learnt_from_and_of_the_loser_that_it_took_at_least_so_long() -> None:
+    layer = hedging(delay=1.0)
+    await layer(a_call(), Replicas((5.0, answer("slow")), (0.5, answer("fast"))))
+    await layer(a_call(), Replicas((1.5, answer("fast")), (5.0, answer("slow"))))
+    assert sorted(learnt(layer)) == [(0.5, False), (0.5, True), (1.5, False), (1.5, True)]
+
+
+async def test_of_attempts_that_ran_out_of_time_it_is_learnt_that_they_took_at_least_so_long() -> None:
+    for delay, bounds in ((None, [(3.0, True)]), (1.0, [(2.0, True), (3.0, True)])):
+        layer = hedging(delay=delay)
+        with anyio.move_on_after(3.0):
+            await layer(a_call(), Replicas((9.0, answer()), (9.0, answer())))
+        assert sorted(learnt(layer)) == bounds
+
+
+async def test_of_attempts_that_fail_nothing_is_learnt_but_that_the_call_is_over() -> None:
+    layer = hedging(extra=0.5)
+    for _ in range(10):
+        with pytest.raises(ConnectionLost):
+            await layer(a_call(), Replicas((0.5, ConnectionLost("gone"))))
+    assert list(layer._hedging._tools) == []
+    assert "1.00 hedges saved" in repr(layer._hedging)
 
 
 async def test_other_methods_share_one_record_whatever_they_address() -> None:

@@ -12,8 +12,10 @@ import pytest
 from mcp_types import Result
 
 from tests.unit.layers.calls import a_call, answer
+from tests.unit.resilience.outcomes import note
 from trunkline.call import Call, Delivery
-from trunkline.errors import BulkheadFull, CircuitOpen, ConnectionLost, ServerError, ServerUnavailable
+from trunkline.errors import BulkheadFull, CircuitOpen, ConnectionLost, DeadlineExceeded, ServerError, ServerUnavailable
+from trunkline.layers.deadline import DeadlineLayer
 from trunkline.layers.route import Route
 from trunkline.policy import BreakerPolicy, OutlierPolicy
 from trunkline.pool.pool import Pool
@@ -160,7 +162,7 @@ async def test_a_replica_that_was_left_out_is_not_asked_until_it_is_the_last_and
     places = three()
     route, outliers = routing(places)
     for _ in range(5):
-        outliers.note("a", ok=False, now=anyio.current_time())
+        note(outliers, "a", ok=False, now=anyio.current_time())
     for _ in range(50):
         await route(a_call())
     assert places[0].asked == 0
@@ -178,6 +180,26 @@ async def test_failures_and_successes_are_told_to_whoever_leaves_replicas_out() 
     with pytest.raises(ConnectionLost):
         await route(call)
     assert outliers.ejected(anyio.current_time()) == (call.replica,)
+
+
+async def test_attempts_begun_before_a_replica_was_left_out_do_not_leave_it_out_again() -> None:
+    places = [Place("a", 60.0), Place("b")]
+    places[1].fake.is_ready = False
+    route, outliers = routing(places)
+    began = anyio.current_time()
+
+    async def attempt() -> None:
+        with pytest.raises(DeadlineExceeded):
+            await DeadlineLayer()(a_call(deadline=began + 2.0), route)
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(10):
+            tasks.start_soon(attempt)
+        await anyio.sleep(1.0)
+        for _ in range(5):
+            note(outliers, "a", ok=False, now=anyio.current_time())
+        outliers.readmit("a", anyio.current_time())
+    assert outliers.ejected(anyio.current_time()) == ()
 
 
 async def test_overload_and_refusals_of_the_call_itself_leave_nobody_out() -> None:
@@ -339,5 +361,5 @@ async def test_healthy_replicas_are_ready_closed_and_not_left_out() -> None:
     places[1].circuit.force_open(now)
     assert route.count_healthy(now) == 1
     for _ in range(5):
-        outliers.note("c", ok=False, now=now)
+        note(outliers, "c", ok=False, now=now)
     assert route.count_healthy(now) == 0

@@ -5,6 +5,7 @@ import pytest
 from trunkline.bus import EventBus
 from trunkline.call import CacheOutcome, Delivery, Method
 from trunkline.events import (
+    AnswerAbandoned,
     AttemptFinished,
     CallFinished,
     CallStarted,
@@ -123,6 +124,7 @@ def test_attempts_are_counted_by_server(metrics: MetricsCollector) -> None:
         (ToolDrifted(0.0, "stt", "a", "1", "2"), "tool_drifts", ("stt",)),
         (ConfigReloaded(0.0, "a.toml", (), (), ()), "config", ("reloaded",)),
         (ConfigRejected(0.0, "a.toml", ("bad",)), "config", ("rejected",)),
+        (AnswerAbandoned(0.0, "/metrics", "left"), "abandoned", ("/metrics", "left")),
         (ObserverFailed(0.0, "Broken", "ValueError"), "observer_failures", ("Broken", "ValueError")),
         (finished(cache="hit"), "cache", ("speech", "hit")),
         (finished(fallback="spare"), "fallbacks", ("speech", "spare")),

@@ -10,14 +10,19 @@ from collections.abc import Iterator
 import pytest
 
 from trunkline.events import (
+    AnswerAbandoned,
+    CacheInvalidated,
     CallFinished,
     CircuitChanged,
     CircuitState,
     ConfigRejected,
+    ConfigReloaded,
     ConnectFailed,
     Event,
     ObserverFailed,
     ServerProbed,
+    SharedCacheFound,
+    SharedCacheLost,
     ToolsChanged,
 )
 from trunkline.monitoring.log_output import ConsoleFormatter, JsonFormatter, QueuedOutput
@@ -65,6 +70,16 @@ def root() -> Iterator[logging.Logger]:
         (call(), "trunkline.call", "call_finished", logging.DEBUG),
         (circuit("open"), "trunkline.circuit", "circuit_changed", logging.WARNING),
         (circuit("half_open"), "trunkline.circuit", "circuit_changed", logging.INFO),
+        (SharedCacheLost(0.0, "gone"), "trunkline.cache", "shared_cache_lost", logging.WARNING),
+        (SharedCacheFound(0.0, 1.5), "trunkline.cache", "shared_cache_found", logging.INFO),
+        (CacheInvalidated(0.0, "tool", "stt_hear"), "trunkline.cache", "cache_invalidated", logging.INFO),
+        (ConfigReloaded(0.0, "a.toml", (), (), ()), "trunkline.config", "config_reloaded", logging.INFO),
+        (
+            ConfigReloaded(0.0, "a.toml", (), (), (), "trunkline.cache.namespace"),
+            "trunkline.config",
+            "config_reloaded",
+            logging.WARNING,
+        ),
         (
             ConnectFailed(0.0, "stt", None, "refused", 1, 0.1, 0),
             "trunkline.connection",
@@ -78,6 +93,13 @@ def root() -> Iterator[logging.Logger]:
             logging.DEBUG,
         ),
         (ConfigRejected(0.0, "a.toml", ("bad",)), "trunkline.config", "config_rejected", logging.WARNING),
+        (AnswerAbandoned(0.0, "/metrics", "left"), "trunkline.gateway", "answer_abandoned", logging.DEBUG),
+        (
+            AnswerAbandoned(0.0, "/metrics", "stopped reading"),
+            "trunkline.gateway",
+            "answer_abandoned",
+            logging.WARNING,
+        ),
         (ObserverFailed(0.0, "Broken", "ValueError"), "trunkline.observer", "observer_failed", logging.WARNING),
         (ServerProbed(0.0, "stt", None, True, 0.1, ""), "trunkline.health", "server_probed", logging.DEBUG),
     ],

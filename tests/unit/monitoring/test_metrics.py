@@ -307,3 +307,15 @@ def test_a_collector_says_its_numbers(metrics: MetricsCollector) -> None:
 
 def test_the_package_offers_what_it_lists() -> None:
     assert all(hasattr(monitoring, name) for name in monitoring.__all__)
+
+
+@pytest.mark.requirement("R7")
+def test_a_record_that_cannot_be_added_up_is_counted_and_costs_nobody_else_a_figure(metrics: MetricsCollector) -> None:
+    for domain in ("a", "b", "c"):
+        metrics.record(domain, "run", duration=0.1)
+    bad = metrics.store.requests.find(("b", "run", "ok"))
+    bad.append((1000.0, None))  # type: ignore[arg-type]
+    metrics.fold()
+    metrics.record("b", "run", duration=0.1)
+    assert metrics.dashboard()["telemetry"]["records_lost"] == 2
+    assert {name: metrics.domain(name).requests for name in ("a", "b", "c")} == {"a": 1, "b": 1, "c": 1}

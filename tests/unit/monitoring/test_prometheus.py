@@ -20,6 +20,7 @@ from trunkline.monitoring.buckets import FAST_BOUNDS, MCP_BOUNDS, TOOL_BOUNDS
 from trunkline.monitoring.exposition import escape, label_text
 from trunkline.monitoring.metrics import MetricsCollector
 from trunkline.monitoring.prometheus import PrometheusExporter
+from trunkline.monitoring.readings import Reading, counted_by
 
 NAME = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
 LABEL = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\\n]|\\["\\n])*)"')
@@ -254,3 +255,34 @@ def test_pieces_are_small_and_make_the_whole_page(metrics: MetricsCollector) -> 
     assert "".join(pieces) == exporter.render()
     assert max(piece.count("_count{") for piece in pieces) <= 100
     assert repr(exporter) == "<PrometheusExporter [351 series rendered]>"
+
+
+@pytest.mark.parametrize("openmetrics", [False, True])
+def test_what_others_keep_is_read_when_it_is_asked_for(openmetrics: bool) -> None:
+    metrics = MetricsCollector()
+    held = 1
+    metrics.read_also("cache", lambda: [Reading("trunkline_held", "gauge", "Things held.", {(): held})])
+    by_reason = {"a\nb": 2, "": 3}
+    metrics.read_also("more", lambda: [counted_by("reason", "trunkline_refused", "Things refused.", by_reason)])
+    exporter = PrometheusExporter(metrics)
+    held = 5
+    found = parse(exporter.render(openmetrics=openmetrics), openmetrics=openmetrics)
+    assert found["trunkline_held"].value("trunkline_held") == 5
+    refused = found["trunkline_refused" if openmetrics else "trunkline_refused_total"]
+    assert refused.kind == "counter"
+    assert refused.value("trunkline_refused_total", reason="ab") == 2
+    assert refused.value("trunkline_refused_total") == 3
+
+
+def test_a_source_that_fails_costs_its_own_numbers_only_and_is_counted() -> None:
+    metrics = MetricsCollector()
+
+    def broken() -> list[Reading]:
+        raise ZeroDivisionError
+
+    metrics.read_also("broken", broken)
+    metrics.read_also("whole", lambda: [Reading("trunkline_held", "gauge", "Things held.", {(): 1})])
+    exporter = PrometheusExporter(metrics)
+    assert "trunkline_held 1" in exporter.render()
+    failures = parse(exporter.render())["trunkline_observer_failures_total"]
+    assert failures.value("trunkline_observer_failures_total", observer="broken", error="ZeroDivisionError") == 1

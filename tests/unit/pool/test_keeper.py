@@ -12,12 +12,14 @@ import pytest
 
 from tests.servers.embedded import Embedded
 from tests.servers.watching import Record
-from trunkline import PoolPolicy, ServerPolicy
+from trunkline import PoolPolicy, ServerPolicy, StdioEndpoint
 from trunkline.events import ConnectFailed, ConnectionEnded, ConnectionOpened, ConnectStarted
+from trunkline.policy import Era
 from trunkline.pool.connection import Connection
 from trunkline.pool.keeper import Keeper
 from trunkline.pool.ledger import Ledger
 from trunkline.pool.outage import Outage
+from trunkline.testing.scripted_server import ScriptedServer
 from trunkline.transport.era import PinnedEra
 from trunkline.transport.opening import SessionSettings
 
@@ -30,12 +32,13 @@ POLICY = ServerPolicy(pool=PoolPolicy(base=40.0, cap=40.0, connect_timeout=5.0, 
 class Place:
     """A keeper with all that belongs to it."""
 
-    def __init__(self, server: Embedded, seed: int = 2) -> None:
+    def __init__(self, server: Embedded | ScriptedServer | StdioEndpoint, seed: int = 2, era: Era = "auto") -> None:
         self.record = Record()
         self.ledger = Ledger()
         self.settled = 0
         rng = random.Random(seed)
-        settings = SessionSettings(server.endpoint, "auto", PinnedEra(), rng, 5.0, 1.0)
+        endpoint = server if isinstance(server, StdioEndpoint) else server.endpoint
+        settings = SessionSettings(endpoint, era, PinnedEra(), rng, 5.0, 1.0)
 
         def make(on_ready: Callable[[Connection], None]) -> Connection:
             return Connection(
@@ -44,14 +47,16 @@ class Place:
                 on_ready=on_ready,
                 on_change=self.ledger.tell,
                 on_listing=lambda _tools: None,
+                on_changed=lambda _listing, _uri: None,
                 rng=random.Random(1),
             )
 
+        self.outage = Outage(POLICY.pool, rng)
         self.keeper = Keeper(
             "s",
-            None,
+            "s#2",
             ledger=self.ledger,
-            outage=Outage(POLICY.pool, rng),
+            outage=self.outage,
             make=make,
             on_opened=lambda _connection: None,
             on_settled=self._count,
@@ -69,9 +74,10 @@ class Place:
 
 
 @asynccontextmanager
-async def kept(place: Place) -> AsyncGenerator[None, None]:
+async def kept(place: Place, count: int = 1) -> AsyncGenerator[None, None]:
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(place.keeper.run, tasks)
+        for _ in range(count):
+            tasks.start_soon(place.keeper.run, tasks)
         yield
         place.ledger.close("over")
 
@@ -121,6 +127,7 @@ async def test_a_connection_that_ends_after_a_while_is_followed_by_another_at_on
 
 
 async def test_a_connection_that_ends_at_once_counts_as_a_failed_connect_and_is_paused_after() -> None:
+    await anyio.sleep(10.0)
     place = Place(Embedded())
     async with kept(place):
         await anyio.sleep(0.5)
@@ -144,3 +151,99 @@ async def test_closing_ends_a_pause_and_leaves_no_connection() -> None:
 
     assert anyio.current_time() - started < 0.01
     assert place.ledger.connections == []
+
+
+async def test_every_event_says_when_where_and_how_long() -> None:
+    await anyio.sleep(10.0)
+    server = Embedded()
+    server.delay = 2.0
+    place = Place(server)
+    async with kept(place):
+        await anyio.sleep(5.0)
+        place.ledger.lend(place.ledger.connections[0])
+        place.ledger.connections[0].retire("replaced")
+        server.is_up = False
+        await anyio.sleep(3.0)
+
+    (failed,) = place.record.of(ConnectFailed)
+    assert place.record.events[:5] == [
+        ConnectStarted(10.0, "s", "s#2"),
+        ConnectionOpened(12.0, "s", "s#2", "2026-07-28", 2.0),
+        ConnectionEnded(15.0, "s", "s#2", reason="replaced", in_flight=1, ready=0, deliberate=True),
+        ConnectStarted(15.0, "s", "s#2"),
+        ConnectFailed(17.0, "s", "s#2", reason="down for repairs", failures=1, delay=failed.delay, ready=0),
+    ]
+
+
+async def test_a_connection_that_was_lost_is_told_as_such() -> None:
+    server = ScriptedServer()
+    place = Place(server, era="2025-11-25")
+    async with kept(place):
+        await anyio.sleep(5.0)
+        server.end_connection()
+        await anyio.sleep(0.001)
+
+    ended = place.record.of(ConnectionEnded)[0]
+    assert ended == ConnectionEnded(
+        5.0, "s", "s#2", reason="the in-process server ended", in_flight=0, ready=0, deliberate=False
+    )
+
+
+async def test_an_outage_begins_with_the_loss_of_the_last_connection_and_with_its_reason() -> None:
+    server = Embedded()
+    place = Place(server)
+    async with kept(place):
+        await anyio.sleep(5.0)
+        server.is_up, server.delay = False, 3.0
+        place.ledger.connections[0].retire("no sign of life")
+        await anyio.sleep(2.0)
+        assert place.outage.reason == "no sign of life"
+        await anyio.sleep(2.0)
+        assert place.outage.reason == "down for repairs"
+        # Patience counts from the loss, not from the first connect that fails after it.
+        assert not place.outage.is_given_up(5.0 + POLICY.pool.patience - 0.01)
+        assert place.outage.is_given_up(5.0 + POLICY.pool.patience)
+
+
+async def test_a_program_that_does_not_exist_is_not_waited_for() -> None:
+    place = Place(StdioEndpoint("no-such-program"))
+    async with kept(place):
+        while not place.record.of(ConnectFailed):
+            await place.ledger.changed.wait()
+        assert place.outage.is_given_up(anyio.current_time())
+
+
+async def test_the_loss_of_one_connection_of_two_is_no_outage() -> None:
+    server = Embedded()
+    place = Place(server)
+    async with kept(place, 2):
+        await anyio.sleep(5.0)
+        server.is_up = False
+        place.ledger.connections[0].retire("replaced")
+        await anyio.sleep(5.0)
+
+        assert place.outage.reason == ""
+        assert not place.outage.is_given_up(1e9)
+        assert [event.ready for event in place.record.of(ConnectionEnded)] == [1]
+        assert {event.ready for event in place.record.of(ConnectFailed)} == {1}
+
+
+async def test_a_server_that_never_comes_up_is_an_outage_from_the_first_failed_connect() -> None:
+    server = Embedded()
+    server.is_up = False
+    place = Place(server)
+    async with kept(place):
+        await anyio.sleep(3.0)
+        assert place.outage.reason == "down for repairs"
+        assert not place.outage.is_given_up(POLICY.pool.patience - 0.01)
+        assert place.outage.is_given_up(POLICY.pool.patience)
+
+
+async def test_a_connection_that_crashed_at_once_may_be_waited_for() -> None:
+    place = Place(Embedded())
+    async with kept(place):
+        await anyio.sleep(0.5)
+        place.ledger.connections[0].retire("crashed at its first call")
+        await anyio.sleep(0.01)
+        assert place.outage.failures == 1
+        assert not place.outage.is_given_up(1.0)

@@ -25,6 +25,7 @@ def connection(state: ConnectionState, in_flight: int = 0) -> Connection:
         on_ready=lambda _self: None,
         on_change=lambda: None,
         on_listing=lambda _tools: None,
+        on_changed=lambda _listing, _uri: None,
         rng=random.Random(1),
     )
     made.state, made.in_flight = state, in_flight

@@ -35,6 +35,7 @@ def connection(ledger: Ledger) -> Connection:
         on_ready=lambda _self: None,
         on_change=ledger.tell,
         on_listing=lambda _tools: None,
+        on_changed=lambda _listing, _uri: None,
         rng=random.Random(1),
     )
 
@@ -53,8 +54,10 @@ async def play(steps: list[tuple[str, int]]) -> None:  # noqa: C901 - one branch
         elif action == "break" and one is not None and one.state == "ready":
             one._lose("lost")
             assert changed.is_set()
+            assert one.in_flight_at_end == one.in_flight
         elif action == "retire" and one is not None and one.state == "ready":
             one.retire("not wanted any more")
+            assert one.in_flight_at_end == one.in_flight
         elif action == "remove" and one is not None and one.state not in ("opening", "ready"):
             known.remove(one)
         elif action == "lend" and (best := ledger.best()) is not None:

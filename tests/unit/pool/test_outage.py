@@ -71,3 +71,12 @@ def test_pauses_grow_up_to_the_cap_with_jitter_and_the_next_try_is_known(seed: i
         pause = away.failed("refused", 100.0, hopeless=False, has_others=False)
         assert 0 <= pause <= min(POLICY.base * 2**failures, POLICY.cap)
         assert away.next_try == 100.0 + pause
+
+
+def test_a_loss_that_another_connection_makes_good_is_no_reason_to_give_up() -> None:
+    away = outage()
+    for _ in range(2):
+        away.lost("reset", 100.0)
+        away.failed("refused", 101.0, hopeless=True, has_others=True)
+        assert not away.is_given_up(101.0)
+        away.over()

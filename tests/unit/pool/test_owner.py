@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import anyio
 import pytest
+import trio
 from anyio.abc import TaskGroup
 
 from trunkline.pool.owner import Owner
@@ -87,3 +89,26 @@ async def test_a_start_that_fails_at_once_does_not_hang() -> None:
         await owner.start()
         with pytest.raises(ExceptionGroup):
             await owner.wait_ended()
+
+
+async def test_an_owner_that_was_never_started_has_nothing_to_wait_for() -> None:
+    async def main(_tasks: TaskGroup) -> None:
+        raise AssertionError
+
+    with anyio.fail_after(5):
+        await Owner(main).wait_ended()
+
+
+async def test_a_dump_of_tasks_names_the_task_of_an_owner_after_us(anyio_backend_name: str) -> None:
+    names = list[str]()
+
+    async def main(_tasks: TaskGroup) -> None:
+        on_asyncio = anyio_backend_name == "asyncio"
+        task = asyncio.current_task() if on_asyncio else trio.lowlevel.current_task()
+        names.append("" if task is None else task.get_name() if isinstance(task, asyncio.Task) else task.name)
+
+    owner = Owner(main)
+    await owner.start()
+    await owner.wait_ended()
+
+    assert names == ["trunkline"]

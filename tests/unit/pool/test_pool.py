@@ -6,24 +6,30 @@ import random
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from typing import Any
 
 import anyio
 import pytest
-from mcp_types import TextContent
+from mcp_types import ListResourcesResult, PaginatedRequestParams, ServerCapabilities, TextContent
 
+from tests.servers.changing import Changing
 from tests.servers.embedded import FOREVER, Embedded, a_call
 from tests.servers.watching import Record
-from trunkline import PoolPolicy, ServerPolicy, ServerUnavailable, ToolResult
+from trunkline import ConnectionLost, PoolPolicy, ServerPolicy, ServerUnavailable, ToolResult
+from trunkline.call import Delivery
 from trunkline.events import AttemptFinished, ConnectFailed, ConnectionEnded, ConnectionOpened, ConnectStarted
 from trunkline.pool.pool import Pool
+from trunkline.testing.scripted_server import ScriptedServer, die, fail, slow
 
 pytestmark = [pytest.mark.anyio, pytest.mark.requirement("SEED-RES-1")]
 
 POLICY = ServerPolicy(pool=PoolPolicy(base=0.5, cap=4.0, connect_timeout=5.0, patience=10.0, grace=3.0))
 
 
-def a_pool(server: Embedded, record: Record, policy: ServerPolicy = POLICY) -> Pool:
-    return Pool("s", server.endpoint, policy, emit=record, on_listing=lambda _tools: None, rng=random.Random(5))
+def a_pool(
+    server: Embedded | ScriptedServer | Changing, record: Record, policy: ServerPolicy = POLICY, **more: Any
+) -> Pool:
+    return Pool("s", server.endpoint, policy, emit=record, on_listing=lambda _tools: None, rng=random.Random(5), **more)
 
 
 @asynccontextmanager
@@ -86,12 +92,15 @@ async def test_a_server_that_stays_away_is_refused_at_once_and_tried_for_ever() 
             await pool.send(a_call(seconds=0.0))
         assert anyio.current_time() == pytest.approx(POLICY.pool.patience, abs=0.5)
 
-        started = anyio.current_time()
-        with pytest.raises(ServerUnavailable) as caught:
-            await pool.send(a_call(seconds=0.0))
-        assert anyio.current_time() == started
-        assert caught.value.retry_after is not None
-        assert 0 <= caught.value.retry_after <= POLICY.pool.cap
+        for _ in range(10):
+            started = anyio.current_time()
+            with pytest.raises(ServerUnavailable) as caught:
+                await pool.send(a_call(seconds=0.0))
+            assert anyio.current_time() == started
+            last = record.of(ConnectFailed)[-1]
+            assert caught.value.retry_after == pytest.approx(last.at + last.delay - started)
+            assert (caught.value.tool, caught.value.server) == ("s_wait", "s")
+            await anyio.sleep(0.4)
 
         await anyio.sleep(3600)
         tried = server.opened
@@ -212,3 +221,97 @@ async def test_whoever_wants_to_know_is_told_when_a_connection_is_ready() -> Non
         assert (pool.era, pool.capabilities.tools is not None) == ("2026-07-28", True)
 
     assert told == [pytest.approx(2.0, abs=0.1)]
+
+
+async def test_a_pool_that_has_not_connected_yet_knows_nothing_of_its_server() -> None:
+    pool = a_pool(Embedded(), Record())
+
+    assert (pool.era, pool.capabilities, pool.is_ready, pool.reason) == ("", ServerCapabilities(), False, "")
+    assert not pool.settled.is_set()
+
+
+async def test_the_era_that_is_configured_is_the_one_that_is_spoken() -> None:
+    async with running(a_pool(Embedded(), Record(), replace(POLICY, era="2025-11-25"))) as pool:
+        await pool.wait_ready(a_call())
+        assert pool.era == "2025-11-25"
+
+
+async def test_an_attempt_is_told_with_everything_that_is_known_of_it() -> None:
+    server, record = ScriptedServer(slow(2.0)), Record()
+    async with running(a_pool(server, record, replica="s#2")) as pool:
+        await anyio.sleep(1.0)
+        call = a_call("read")
+        await pool.send(call)
+
+    (attempt,) = record.of(AttemptFinished)
+    assert attempt == AttemptFinished(
+        at=3.0,
+        call_id="1",
+        method="tools/call",
+        name="s_read",
+        domain="d",
+        server="s",
+        replica="s#2",
+        outcome="ok",
+        duration=2.0,
+        delivery=Delivery.ANSWERED,
+    )
+    assert call.server_time == 2.0
+    assert record.of(ConnectStarted) == [ConnectStarted(0.0, "s", "s#2")]
+
+
+async def test_the_outcome_of_an_attempt_tells_a_tools_failure_from_a_lost_connection_and_from_an_answer() -> None:
+    server, record = ScriptedServer(fail, die), Record()
+    server.add_request_handler("resources/list", PaginatedRequestParams, no_resources)
+    async with running(a_pool(server, record, replace(POLICY, era="2025-11-25"))) as pool:
+        await pool.send(a_call("read"))
+        listing = replace(a_call("read"), method="resources/list")
+        assert isinstance(await pool.send(listing), ListResourcesResult)
+        with pytest.raises(ConnectionLost):
+            await pool.send(a_call("read"))
+
+    assert [attempt.outcome for attempt in record.of(AttemptFinished)] == ["tool_error", "ok", "ConnectionLost"]
+
+
+async def no_resources(_context: object, _params: object) -> ListResourcesResult:
+    return ListResourcesResult(resources=[])
+
+
+async def test_a_sign_of_life_is_asked_of_every_connection_that_takes_calls() -> None:
+    server, record = Changing("a"), Record()
+    server.answers_after = 1.0
+    policy = replace(POLICY, era="2025-11-25", pool=replace(POLICY.pool, connections=3))
+    async with running(a_pool(server, record, policy)) as pool, anyio.create_task_group() as tasks:
+        await anyio.sleep(2.0)
+        for _ in range(3):
+            tasks.start_soon(pool.send, a_call("a"))
+        await anyio.sleep(0.1)
+        await pool.ping()
+        assert server.pings == 3
+        pool.replace("not wanted any more")
+        await anyio.sleep(0.1)
+        # Three that finish their calls and three that took their places.
+        assert len(pool._ledger.connections) == 6
+        await pool.ping()
+        assert server.pings == 6
+
+
+async def test_a_connection_that_ends_with_its_pool_says_so() -> None:
+    record = Record()
+    async with running(a_pool(Embedded(), record)) as pool:
+        await pool.wait_ready(a_call())
+
+    (ended,) = record.of(ConnectionEnded)
+    assert (ended.reason, ended.deliberate) == ("the pool was closed", True)
+
+
+async def test_callers_that_wait_have_an_address_tried_ten_times_a_second() -> None:
+    server, record = Embedded(), Record()
+    server.is_up = False
+    policy = replace(POLICY, pool=replace(POLICY.pool, base=60.0, cap=60.0))
+    async with running(a_pool(server, record, policy)) as pool:
+        with pytest.raises(ServerUnavailable):
+            await pool.send(a_call())
+        assert anyio.current_time() == pytest.approx(POLICY.pool.patience, abs=0.2)
+
+    assert 90 <= len(record.of(ConnectFailed)) <= 110

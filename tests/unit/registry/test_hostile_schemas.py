@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from typing import Any
+from unicodedata import category
 
 import pytest
 from hypothesis import given
@@ -56,7 +57,8 @@ def test_anything_that_looks_like_a_schema_makes_a_validator_that_answers(
     found = validator.problems(arguments)
     assert time.monotonic() - started < BOUND
     assert found == () or validator.reason is None
-    assert all(line.isprintable() for line in found)
+    # Not `isprintable`: which characters are assigned changes with Python's version.
+    assert not {category(letter) for line in found for letter in line} & {"Cc", "Cs", "Zl", "Zp"}
 
 
 def deep(levels: int) -> dict[str, Any]:

@@ -301,6 +301,21 @@ def test_policies_by_shown_name_reach_their_tool() -> None:
     assert [tool.repeatable for tool in registry.tools()] == [True, False]
 
 
+def test_a_policy_under_a_pattern_reaches_every_tool_that_fits_and_a_changed_one_at_once() -> None:
+    registry = ToolRegistry(tools={"web_*": ToolPolicy(idempotent=True)})
+    registry.add_server("web", PLAIN)
+    registry.update("web", [definition("search"), definition("send")], 1.0)
+    assert [tool.repeatable for tool in registry.tools()] == [True, True]
+    registry.set_policies(tools={"web_se*": ToolPolicy(timeout=3.0), "web_send": ToolPolicy(timeout=4.0)})
+    assert [(tool.repeatable, tool.policy.timeout) for tool in registry.tools()] == [(False, 3.0), (False, 4.0)]
+
+
+def test_the_policy_of_a_tool_no_server_has_shown_so_far_is_known() -> None:
+    registry = ToolRegistry(tools={"web_*": ToolPolicy(timeout=3.0)})
+    assert registry.policy_of("web_search").timeout == 3.0
+    assert registry.policy_of("files_read") == ToolPolicy()
+
+
 def test_a_subscriber_that_raises_costs_nobody_anything_and_is_counted() -> None:
     watched = Watched("web")
 

@@ -25,6 +25,10 @@ def test_what_is_shown_can_be_written_anywhere(text: str) -> None:
     shortened(text).encode("utf-8")
 
 
+def test_what_is_shown_on_one_line_has_no_line_break_of_any_kind() -> None:
+    assert shortened("a\n\v\f\r\x1c\x1d\x1e\x85\u2028\u2029b").splitlines() == ["ab"]
+
+
 @pytest.mark.parametrize(
     ("value", "rendering", "kind"),
     [

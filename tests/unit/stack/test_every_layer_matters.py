@@ -14,8 +14,11 @@ import anyio
 import pytest
 
 from tests.servers.watching import text_of
+from tests.unit.cache.plans import a_plan
 from tests.unit.layers.calls import Hanging, Scripted, a_call, answer
 from trunkline import stack as order
+from trunkline.cache.cache_manager import CacheManager
+from trunkline.cache.plan import Plan
 from trunkline.call import Call, Delivery, Service, ToolResult
 from trunkline.client_stack import client_stack
 from trunkline.endpoint import InProcessEndpoint, ServerSettings
@@ -30,7 +33,9 @@ from trunkline.errors import (
     ServerUnavailable,
 )
 from trunkline.events import CallFinished, Event
+from trunkline.layers.cache import CacheLayer
 from trunkline.layers.fallback import Answer
+from trunkline.layers.fresh import FreshLayer
 from trunkline.policy import BreakerPolicy, BulkheadPolicy, HedgePolicy, RatePolicy, RetryPolicy, ServerPolicy
 from trunkline.pool.pool import Pool
 from trunkline.server_stack import ServerStack
@@ -49,8 +54,19 @@ class Connections:
         """Replaced by the replica."""
 
 
-def whole(service: Service, events: list[Event], replicas: int = 1, **policies: Any) -> Service:
-    """The client's stack over a server's over `service`; a static answer stands in for the tool `s_fragile`."""
+def plan_of(call: Call) -> Plan | None:
+    """What the cache does about the tool `s_known`; it has no business with others."""
+    return a_plan(ttl=60.0) if call.name == "s_known" else None
+
+
+def whole(
+    service: Service, events: list[Event], replicas: int = 1, asked: list[str] | None = None, **policies: Any
+) -> Service:
+    """The client's stack over a server's over `service`; a static answer stands in for the tool `s_fragile`.
+
+    `asked` takes the names of calls that a ladder was made for.
+    """
+    cache = CacheManager()
     policy = ServerPolicy(**policies)
     others = tuple(InProcessEndpoint(object()) for _ in range(replicas - 1))
     settings = replace(ServerSettings("s", InProcessEndpoint(object())), policy=policy, replicas=others)
@@ -59,6 +75,7 @@ def whole(service: Service, events: list[Event], replicas: int = 1, **policies: 
         emit=events.append,
         rng=random.Random(1),
         on_listing=lambda _replica, _tools: None,
+        cache=CacheLayer(cache, plan_of),
         make_pool=lambda *_args, **_options: cast("Pool", Connections(service)),
     )
 
@@ -66,15 +83,33 @@ def whole(service: Service, events: list[Event], replicas: int = 1, **policies: 
         return answer("instead")
 
     def ladder(call: Call) -> tuple[Answer, ...]:
+        if asked is not None:
+            asked.append(call.name)
         return (Answer("static", 0.0, give),) if call.name == "s_fragile" else ()
 
-    return client_stack(server.send, ladder=ladder, emit=events.append)
+    return client_stack(server.send, ladder=ladder, emit=events.append, fresh=FreshLayer(cache, plan_of))
 
 
 async def every_call_is_told() -> None:
     events: list[Event] = []
     await whole(Scripted(), events)(a_call())
     assert [event.outcome for event in events if isinstance(event, CallFinished)] == ["ok"]
+
+
+async def a_fresh_answer_needs_no_ladder() -> None:
+    asked: list[str] = []
+    service = whole(Scripted(), [], asked=asked)
+    for _ in range(2):
+        await service(a_call(name="s_known"))
+    assert asked == ["s_known"]
+
+
+async def what_is_known_is_not_asked_for_again() -> None:
+    origin = Scripted()
+    service = whole(origin, [])
+    for _ in range(2):
+        await service(a_call(name="s_known"))
+    assert origin.attempts == 1
 
 
 async def a_call_ends_at_its_deadline() -> None:
@@ -157,9 +192,11 @@ async def no_more_than_so_many_are_served_at_once() -> None:
 
 PROMISES: dict[str, Callable[[], Awaitable[None]]] = {
     "observe": every_call_is_told,
+    "fresh": a_fresh_answer_needs_no_ladder,
     "deadline": a_call_ends_at_its_deadline,
     "fallback": a_substitute_answers,
     "validate": a_malformed_call_is_refused,
+    "cache": what_is_known_is_not_asked_for_again,
     "retry": a_lost_call_is_tried_again,
     "hedge": a_slow_call_is_raced,
     "rate": a_rate_is_kept,
@@ -167,9 +204,7 @@ PROMISES: dict[str, Callable[[], Awaitable[None]]] = {
     "timeout": an_attempt_ends_before_the_call_does,
     "bulkhead": no_more_than_so_many_are_served_at_once,
 }
-BUILT = [
-    position.name for position in (*order.CLIENT_ORDER, *order.SERVER_ORDER, *order.REPLICA_ORDER) if position.built
-]
+BUILT = [position.name for position in (*order.CLIENT_ORDER, *order.SERVER_ORDER, *order.REPLICA_ORDER)]
 
 
 def test_every_layer_that_is_built_has_its_promise() -> None:

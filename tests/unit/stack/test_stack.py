@@ -12,6 +12,7 @@ import pytest
 from mcp_types import Result
 
 from tests.unit.layers.calls import Hanging, Scripted, a_call, answer
+from trunkline.cache.cache_manager import CacheManager
 from trunkline.call import Call, Layer, Service, compose
 from trunkline.client_stack import client_stack
 from trunkline.endpoint import HttpEndpoint, InProcessEndpoint, ServerSettings, StdioEndpoint
@@ -24,6 +25,8 @@ from trunkline.errors import (
     ServerUnavailable,
 )
 from trunkline.events import CallFinished, CircuitChanged, Event
+from trunkline.layers.cache import CacheLayer
+from trunkline.layers.fresh import FreshLayer
 from trunkline.policy import BreakerPolicy, BulkheadPolicy, HedgePolicy, RatePolicy, RetryPolicy, ServerPolicy
 from trunkline.pool.pool import Pool
 from trunkline.server_stack import ServerStack
@@ -51,7 +54,13 @@ def no_ladder(_call: Call) -> tuple[()]:
     return ()
 
 
-def a_stack(service: Service, events: list[Event] | None = None, replicas: int = 1, **policies: Any) -> ServerStack:
+def a_stack(
+    service: Service,
+    events: list[Event] | None = None,
+    replicas: int = 1,
+    cache: Layer | None = None,
+    **policies: Any,
+) -> ServerStack:
     """A server's stack over `service`."""
     others = tuple(InProcessEndpoint(object()) for _ in range(replicas - 1))
     return ServerStack(
@@ -59,6 +68,7 @@ def a_stack(service: Service, events: list[Event] | None = None, replicas: int =
         emit=(events if events is not None else []).append,
         rng=random.Random(1),
         on_listing=lambda _replica, _tools: None,
+        cache=cache,
         make_pool=lambda *_args, **_options: cast("Pool", Connections(service)),
     )
 
@@ -87,12 +97,13 @@ def passed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 async def test_a_call_passes_the_clients_layers_in_the_order_that_is_written_down(passed: list[str]) -> None:
-    await client_stack(Scripted(), ladder=no_ladder, emit=lambda _event: None)(a_call())
+    fresh = FreshLayer(CacheManager(), lambda _call: None)
+    await client_stack(Scripted(), ladder=no_ladder, emit=lambda _event: None, fresh=fresh)(a_call())
     assert passed == [
-        *("Observe down", "Deadline down", "Fallback down"),
-        *("Fallback up", "Deadline up", "Observe up"),
+        *("Observe down", "Fresh down", "Deadline down", "Fallback down"),
+        *("Fallback up", "Deadline up", "Fresh up", "Observe up"),
     ]
-    built = [position.name for position in CLIENT_ORDER if position.built]
+    built = [position.name for position in CLIENT_ORDER]
     assert [name.removesuffix(" down").lower() for name in passed[: len(built)]] == built
 
 
@@ -103,11 +114,11 @@ async def test_an_attempt_passes_the_servers_layers_in_the_order_that_is_written
 
 
 async def test_with_every_layer_enabled_none_is_missing_from_the_written_order(passed: list[str]) -> None:
-    await a_stack(Scripted(), replicas=2, hedge=HedgePolicy(enabled=True), rate=RatePolicy(per_second=5.0)).send(
-        a_call()
-    )
+    cache = CacheLayer(CacheManager(), lambda _call: None)
+    policies: dict[str, Any] = {"hedge": HedgePolicy(enabled=True), "rate": RatePolicy(per_second=5.0)}
+    await a_stack(Scripted(), replicas=2, cache=cache, **policies).send(a_call())
     down = [name.removesuffix(" down").lower() for name in passed if name.endswith("down")]
-    assert down == [position.name for position in (*SERVER_ORDER, *REPLICA_ORDER) if position.built]
+    assert down == [position.name for position in (*SERVER_ORDER, *REPLICA_ORDER)]
 
 
 async def test_only_what_is_below_retry_is_passed_again_by_the_second_attempt(passed: list[str]) -> None:

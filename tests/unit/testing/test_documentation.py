@@ -17,7 +17,7 @@ TEXT = (ROOT / "docs" / "testing.md").read_text("utf-8")
 
 
 def test_every_example_of_the_testing_guide_passes() -> None:
-    command = [sys.executable, "-m", "pytest", "-q", "--no-cov", "-p", "no:cacheprovider", "docs_src/testing"]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "docs_src/testing"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=110, check=False)
     assert done.returncode == 0, done.stdout
 

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import inspect
+import json
 from typing import Any
 
+import anyio
 import pytest
 from mcp_types import CallToolResult, TextContent
 
 from examples.audio_processor import AudioProcessor
 from tests.servers.watching import text_of
 from trunkline import (
+    AttemptTimeout,
+    CallError,
     CircuitOpen,
+    ConnectionLost,
+    DeadlineExceeded,
     EnhancedMCPClient,
     InvalidArguments,
     MetricsCollector,
     Provenance,
     ToolNotFound,
+    ToolResult,
 )
+from trunkline.events import CallFinished, CallStarted, Event
 from trunkline.testing import FakeTools
 
 pytestmark = [pytest.mark.anyio, pytest.mark.requirement("SEED-TEST-1")]
@@ -73,6 +81,95 @@ async def test_arguments_are_checked_where_a_schema_is_given() -> None:
     with pytest.raises(InvalidArguments):
         await tools.call_tool("a", {"n": "three"})
     assert text_of(await tools.call_tool("a", {"n": 3})) == "ok"
+
+
+async def test_the_text_of_structured_content_is_json_as_over_a_wire() -> None:
+    said = {"title": "Gr\u00fc\u00dfe", "found": True, "next": None, "pair": (1, 2)}
+    result = await FakeTools({"a": said}).call_tool("a")
+    assert text_of(result) == '{"title": "Gr\u00fc\u00dfe", "found": true, "next": null, "pair": [1, 2]}'
+    assert result.structured_content == json.loads(text_of(result))
+
+
+async def test_what_one_caller_does_to_an_answer_no_other_sees() -> None:
+    whole = ToolResult(content=[TextContent(text="ok")], structured_content={"rows": [1]})
+    tools = FakeTools({"mapping": {"rows": [1]}, "whole": whole})
+    for name in ("mapping", "whole"):
+        changed = await tools.call_tool(name)
+        assert changed.structured_content is not None
+        changed.structured_content["rows"].append(2)
+        assert (await tools.call_tool(name)).structured_content == {"rows": [1]}
+
+
+async def test_listings_show_the_schemas_arguments_are_checked_against() -> None:
+    schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
+    tools = FakeTools({"a": "ok", "b": "ok"}, schemas={"a": schema})
+    listed = {tool.name: tool.input_schema for tool in (await tools.list_tools()).tools}
+    assert listed == {"a": schema, "b": {"type": "object"}}
+
+
+async def test_arguments_are_kept_as_they_were_when_the_call_was_made() -> None:
+    def sort(rows: list[int]) -> str:
+        rows.sort()
+        return "ok"
+
+    tools, rows, meta = FakeTools({"a": sort}), [2, 1], {"trace": ["one"]}
+    await tools.call_tool("a", {"rows": rows}, meta=meta)
+    assert rows == [2, 1], "nor does the tool reach the caller's objects, as it could not over a wire"
+    rows.append(3)
+    meta["trace"].append("two")
+    assert tools.called("a") == [{"rows": [2, 1]}]
+    assert tools.calls[0].meta == {"trace": ["one"]}
+
+
+async def test_a_result_keeps_the_provenance_the_test_gave_it() -> None:
+    own = Provenance(server="other", attempts=3, fallback="other", duration=1.5)
+    marked = ToolResult(content=[]).with_provenance(own)
+    tools = FakeTools({"marked": marked, "plain": "ok"}, provenance=Provenance(server="s", attempts=2))
+    for _ in range(2):
+        assert (await tools.call_tool("marked")).provenance == own
+    assert (await tools.call_tool("plain")).provenance == Provenance(server="s", attempts=2)
+    assert (await FakeTools({"a": "ok"}).call_tool("a")).provenance == Provenance(server="fake", attempts=1)
+
+
+async def hang() -> str:
+    await anyio.sleep_forever()
+    raise AssertionError("nobody sleeps forever and wakes")
+
+
+async def test_a_slow_answer_ends_at_the_calls_deadline() -> None:
+    tools = FakeTools({"a": hang})
+    with pytest.raises(DeadlineExceeded) as raised:
+        await tools.call_tool("a", timeout=0.01)
+    assert raised.value.may_have_run
+    assert [call.name for call in tools.calls] == ["a"]
+
+
+async def test_a_slow_answer_ends_at_the_attempts_timeout_where_one_is_given() -> None:
+    with pytest.raises(AttemptTimeout):
+        await FakeTools({"a": hang}).call_tool("a", None, 0.01)
+
+
+async def test_calls_are_told_to_observers_as_the_real_clients_are() -> None:
+    events: list[Event] = []
+    answers: dict[str, Any] = {"a": "ok", "b": CallToolResult(content=[], is_error=True), "c": hang}
+    answers["d"] = ConnectionLost("gone", attempts=3)
+    tools = FakeTools(answers, observers=[events.append])
+    for name in ("a", "b"):
+        await tools.for_domain("news").call_tool(name)
+    for name in ("c", "d", "e"):
+        with pytest.raises(CallError):
+            await tools.call_tool(name, timeout=0.01)
+    started = [event for event in events if isinstance(event, CallStarted)]
+    finished = [event for event in events if isinstance(event, CallFinished)]
+    assert len(events) == 10
+    assert [event.call_id for event in started] == [event.call_id for event in finished]
+    assert [(event.name, event.domain, event.server, event.outcome, event.attempts) for event in finished] == [
+        ("a", "news", "fake", "ok", 1),
+        ("b", "news", "fake", "tool_error", 1),
+        ("c", "unattributed", "fake", "DeadlineExceeded", 1),
+        ("d", "unattributed", "fake", "ConnectionLost", 3),
+        ("e", "unattributed", "", "ToolNotFound", 0),
+    ]
 
 
 async def test_calls_are_kept_with_the_domain_they_were_made_for() -> None:

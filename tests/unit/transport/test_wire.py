@@ -49,9 +49,9 @@ class Peer(Dispatcher[TransportContext]):
         await self.ends.wait()
 
 
-def tracking(peer: Peer, wires: Wires, *, ended: list[bool] | None = None, at_once: bool = False) -> TrackingDispatcher:
+def tracking(peer: Peer, wires: Wires, *, ended: list[bool] | None = None) -> TrackingDispatcher:
     told = [] if ended is None else ended
-    return TrackingDispatcher(peer, wires, random.Random(1), on_end=lambda: told.append(True), reaches_at_once=at_once)
+    return TrackingDispatcher(peer, wires, random.Random(1), on_end=lambda: told.append(True))
 
 
 async def test_requests_under_way_are_known_by_ids_of_their_own_and_forgotten_after() -> None:
@@ -76,12 +76,13 @@ async def test_requests_under_way_are_known_by_ids_of_their_own_and_forgotten_af
 
 async def test_a_request_fills_in_the_record_its_task_has_set() -> None:
     peer, wires, wire = Peer(), Wires(), Wire()
-    peer.answers.set()
     token = CURRENT_WIRE.set(wire)
-    await tracking(peer, wires, at_once=True).send_raw_request("ping", None)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(tracking(peer, wires).send_raw_request, "ping", None)
+        await anyio.wait_all_tasks_blocked()
+        assert list(wires.values()) == [wire]
+        peer.answers.set()
     CURRENT_WIRE.reset(token)
-
-    assert wire.delivery is Delivery.UNKNOWN
 
 
 async def test_a_request_is_not_sent_before_its_transport_says_so() -> None:

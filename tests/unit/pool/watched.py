@@ -1,0 +1,52 @@
+"""A connection under observation: its states and its listings, and a task that runs it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+
+import anyio
+from mcp_types import Tool
+
+from trunkline import PoolPolicy, ServerPolicy
+from trunkline.endpoint import Endpoint
+from trunkline.policy import Era
+from trunkline.pool.connection import Connection
+from trunkline.transport.era import PinnedEra
+from trunkline.transport.opening import SessionSettings
+
+POLICY = ServerPolicy(pool=PoolPolicy(connect_timeout=5.0, grace=3.0), refresh=100.0)
+
+
+class Watched:
+    """A connection, its states and its listings."""
+
+    def __init__(self, endpoint: Endpoint, policy: ServerPolicy = POLICY, era: Era = "auto") -> None:
+        self.states: list[str] = []
+        self.listings: list[list[str]] = []
+        self.pinned = PinnedEra()
+        pool = policy.pool
+        settings = SessionSettings(endpoint, era, self.pinned, random.Random(1), pool.connect_timeout, pool.grace)
+        self.connection = Connection(
+            settings,
+            policy,
+            on_ready=lambda ready: self.states.append(f"told {ready.state}"),
+            on_change=lambda: self.states.append(self.connection.state),
+            on_listing=self.note,
+            on_changed=lambda _listing, _uri: None,
+            rng=random.Random(1),
+        )
+
+    def note(self, tools: Sequence[Tool]) -> None:
+        self.listings.append([tool.name for tool in tools])
+
+
+@asynccontextmanager
+async def opened(watched: Watched) -> AsyncGenerator[Connection, None]:
+    """A connection whose task is cancelled at the end."""
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(watched.connection.run)
+        await watched.connection.settled.wait()
+        yield watched.connection
+        tasks.cancel_scope.cancel()
