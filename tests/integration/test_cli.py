@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 from pathlib import Path
 
+import anyio
 import pytest
+from mcp import Client
 
+from tests.servers.redis_servers import redis_server
 from trunkline.testing.processes import free_port, stdio_command
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.anyio, pytest.mark.integration]
 
 Done = subprocess.CompletedProcess[str]
 
@@ -93,12 +97,67 @@ def test_tools_are_a_table_or_json_and_a_server_without_any_is_named(half: Path)
     done = trunkline("tools", folder=half)
     heads, first, *_ = done.stdout.splitlines()
     assert done.returncode == 1
-    assert heads.split() == ["NAME", "SERVER", "AVAILABILITY", "HINTS", "DESCRIPTION"]
+    assert heads.split() == ["NAME", "SERVER", "AVAILABILITY", "HINTS", "CACHE", "DESCRIPTION"]
     assert first.split()[:3] == ["lab_echo", "lab", "available"]
     assert done.stderr.startswith("trunkline: gone: gave no tools: program or folder not found")
     told = json.loads(trunkline("tools", "--json", folder=half).stdout)
     assert told["tools"][0]["definition"]["inputSchema"]["required"] == ["text"]
     assert told["failed"][0]["server"] == "gone"
+
+
+def test_tools_say_how_long_their_answers_are_kept_and_a_call_says_how_to_use_them(folder: Path) -> None:
+    document = json.loads((folder / "mcp.json").read_text())
+    document["trunkline"] = {"tools": {"lab_*": {"cache": {"ttl": 90}}}}
+    (folder / "mcp.json").write_text(json.dumps(document), "utf-8")
+    told = json.loads(trunkline("tools", "--json", folder=folder).stdout)["tools"]
+    ttls = {tool["name"]: tool["cache_ttl"] for tool in told}
+    # The second says that it writes.
+    assert (ttls["lab_lookup"], ttls["lab_append"]) == (90.0, None)
+    table = trunkline("tools", folder=folder).stdout
+    assert re.search(r"^lab_lookup .* 90 s ", table, re.MULTILINE)
+    for mode, words in (("use", "cache miss"), ("refresh", "cache miss"), ("bypass", "")):
+        done = trunkline("call", "--cache", mode, "lab_lookup", '{"op": "a"}', folder=folder)
+        assert (done.returncode, done.stdout) == (0, "a\n")
+        assert words in done.stderr
+        assert ("cache" in done.stderr) == bool(words)
+    done = trunkline("call", "--cache", "skip", "lab_lookup", '{"op": "a"}', folder=folder)
+    assert (done.returncode, "invalid choice: 'skip'" in done.stderr) == (2, True)
+
+
+def test_the_cache_of_a_running_gateway_is_shown_and_steered(folder: Path) -> None:
+    document = json.loads((folder / "mcp.json").read_text())
+    document["trunkline"] = {"tools": {"lab_lookup": {"cache": {"ttl": 90, "tags": ["found"]}}}}
+    (folder / "mcp.json").write_text(json.dumps(document), "utf-8")
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    command = [sys.executable, "-m", "trunkline", "serve", "--port", str(port)]
+    with subprocess.Popen(command, cwd=folder, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as gateway:
+        try:
+            assert gateway.stderr is not None
+            assert "listens on" in gateway.stderr.readline()
+            anyio.run(_looked_up_twice, url)
+            shown = trunkline("cache", "stats", url, folder=folder).stdout
+            assert "hit ratio  50.0 % (hits 1, stale 0, coalesced 0, misses 1)" in shown
+            assert "redis      none is configured" in shown
+            assert re.search(r"^lab_lookup +50.0 % +1 +0 +0 +1 +0$", shown, re.MULTILINE)
+            told = json.loads(trunkline("cache", "stats", url, "--json", folder=folder).stdout)
+            assert told["stats"]["entries"] == 1
+            arguments = ("--tool", "lab_lookup", "--arguments", '{"op": "a"}')
+            done = trunkline("cache", "invalidate", url, *arguments, folder=folder)
+            assert done.stdout == 'invalidated: tool "lab_lookup", arguments {"op": "a"}\n'
+            done = trunkline("cache", "invalidate", url, "--tag", "fund", folder=folder)
+            assert (done.returncode, done.stdout) == (1, "")
+            assert done.stderr == 'trunkline: no tag is named "fund"; did you mean "found"?\n'
+            assert trunkline("cache", "clear", url, folder=folder).stdout == "cleared\n"
+            assert json.loads(trunkline("cache", "stats", url, "--json", folder=folder).stdout)["stats"]["entries"] == 0
+        finally:
+            gateway.kill()
+
+
+async def _looked_up_twice(url: str) -> None:
+    async with Client(f"{url}/mcp") as client:
+        for _ in range(2):
+            assert not (await client.call_tool("lab_lookup", {"op": "a"})).is_error
 
 
 def test_check_reports_each_server_and_its_status_says_it(half: Path) -> None:
@@ -113,6 +172,32 @@ def test_check_of_a_sound_configuration_is_fine(folder: Path) -> None:
     done = trunkline("check", "mcp.json", folder=folder)
     assert done.returncode == 0
     assert done.stdout.splitlines()[1].split()[:2] == ["lab", "ok"]
+
+
+def test_check_asks_a_redis_that_is_configured_and_its_status_says_it(folder: Path) -> None:
+    document = json.loads((folder / "mcp.json").read_text())
+    redis = {"url": f"redis://:hunter2@127.0.0.1:{free_port()}"}
+    document["trunkline"] = {"cache": {"partition": "all", "redis": redis}}
+    (folder / "mcp.json").write_text(json.dumps(document), "utf-8")
+    done = trunkline("check", folder=folder)
+    assert done.returncode == 1
+    assert done.stdout.splitlines()[2].split()[:2] == ["(redis)", "failed"]
+    assert done.stderr == (
+        "trunkline: (redis): the shared cache is not used: it cannot be reached; calls are served without it, and "
+        "nothing is shared\n"
+    )
+    told = json.loads(trunkline("check", "--json", folder=folder).stdout)
+    assert (told["servers"][0]["ok"], told["redis"]["ok"]) == (True, False)
+
+
+async def test_check_of_a_redis_that_answers_is_fine(folder: Path) -> None:
+    document = json.loads((folder / "mcp.json").read_text())
+    async with redis_server() as redis:
+        document["trunkline"] = {"cache": {"partition": "all", "redis": {"url": redis.url, "deadline": 5.0}}}
+        (folder / "mcp.json").write_text(json.dumps(document), "utf-8")
+        done = await anyio.to_thread.run_sync(lambda: trunkline("check", folder=folder))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[2].split()[:2] == ["(redis)", "ok"]
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,7 @@ from trunkline.events import (
     ToolsChanged,
 )
 from trunkline.policy import Era
+from trunkline.testing import faults
 from trunkline.testing.journal import executions
 from trunkline.testing.processes import Option, faulty_http
 from trunkline.testing.processes import faulty_stdio as stdio
@@ -79,13 +80,13 @@ async def test_a_changed_listing_reaches_the_registry_while_connected(transport:
         endpoint(transport, era=era) as where,
         EnhancedMCPClient([ServerSettings("s", where, POLICY)], observers=[record]) as client,
     ):
-        await client.call_tool("s_fault", {"kind": "change_tools", "add": "fresh", "remove": "lookup"})
+        await client.call_tool("s_fault", faults.change_tools(add="fresh", remove="lookup"))
         change = await record.until(ToolsChanged, server="s", count=2)
         said = text_of(await client.call_tool("s_fresh", {"text": "new here"}))
         with pytest.raises(ToolNotFound):
             await client.call_tool("s_lookup", {"op": "it"})
 
-        await client.call_tool("s_fault", {"kind": "change_tools", "redescribe": "echo"})
+        await client.call_tool("s_fault", faults.change_tools(redescribe="echo"))
         drift = await record.until(ToolDrifted, server="s")
 
     assert (change.added, change.removed) == (("s_fresh",), ("s_lookup",))

@@ -5,6 +5,7 @@ The others heal by themselves, as soon as what was wrong with them is mended.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -185,3 +186,25 @@ async def test_infrastructure_is_entered_while_servers_are_down_and_says_so(tmp_
     assert said == "hello"
     assert report.state == "degraded"
     assert infra.metrics.domain("greeting").requests == 1
+
+
+@pytest.mark.requirement("SEED-RES-3")
+async def test_a_server_that_ends_when_it_is_asked_for_its_tools_is_quoted() -> None:
+    program = """
+import json, sys
+about = {"protocolVersion": "2025-11-25", "capabilities": {"tools": {}}, "serverInfo": {"name": "n", "version": "1"}}
+for line in sys.stdin:
+    asked = json.loads(line)
+    if asked["method"] == "initialize":
+        print(json.dumps({"jsonrpc": "2.0", "id": asked["id"], "result": about}), flush=True)
+    if asked["method"] == "tools/list":
+        sys.exit("no table of tools")
+"""
+    endpoint = StdioEndpoint(sys.executable, ("-c", program))
+    record = Record()
+    async with EnhancedMCPClient(
+        [ServerSettings("s", endpoint, ServerPolicy(pool=FAST, era="2025-11-25"))], observers=[record]
+    ):
+        failed = await record.until(ConnectFailed)
+
+    assert failed.reason == "the server's process exited with status 1: no table of tools"

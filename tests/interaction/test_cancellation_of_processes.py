@@ -17,6 +17,7 @@ import pytest
 
 from tests.interaction.stepping import Moment, stepped
 from tests.resilience.storms import child_pids
+from tests.servers.watching import eventually
 from trunkline import EnhancedMCPClient, HealthPolicy, ServerPolicy, ServerSettings, StdioEndpoint, ToolResult
 from trunkline.bus import EventBus
 from trunkline.events import CallFinished, CallStarted, Event
@@ -100,8 +101,8 @@ async def until_at_rest(client: EnhancedMCPClient) -> None:
     dispatcher: Any = session._client._dispatcher
     pool, admission = replica.pool.statistics(), replica.admission
     assert (pool.in_flight, pool.waiting, admission.in_flight, admission.waiting) == (0, 0, 0, 0)
-    # The standing subscription to listings is meant to stay.
-    assert [wire for wire in dispatcher._wires if not wire.startswith("listen-")] == []
+    # The standing subscription to listings is meant to stay, and the listing that follows its start takes a moment.
+    await eventually(lambda: all(wire.startswith("listen-") for wire in dispatcher._wires), within=SOON)
     with anyio.fail_after(SOON):
         while len(dispatcher._inner._write_stream):
             await anyio.lowlevel.checkpoint()

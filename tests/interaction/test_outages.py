@@ -17,6 +17,12 @@ def guarded() -> History:
     return run(GUARDED, callers=160, replicas=8)
 
 
+def test_the_same_seed_is_the_same_run_and_another_is_another() -> None:
+    runs = [run(GUARDED, callers=40, replicas=4, seed=seed) for seed in (1, 1, 2)]
+    assert runs[0] == runs[1]
+    assert runs[0] != runs[2]
+
+
 def test_there_is_no_retry_storm_at_any_time(guarded: History) -> None:
     assert guarded.amplification() <= 1.25
     assert guarded.amplification(FAULT, REPAIR) <= 1.25

@@ -17,7 +17,7 @@ from trunkline import (
     ServerError,
     ServerUnavailable,
 )
-from trunkline.events import AttemptFinished, RetryScheduled
+from trunkline.events import AttemptFinished, CallFinished, RetryScheduled
 from trunkline.policy import Era
 from trunkline.testing.scripted_server import ScriptedServer, die, fail, hang, refuse
 
@@ -134,6 +134,17 @@ async def test_a_call_that_must_not_run_twice_is_told_of_the_lost_connection_and
         error = await error_of(here.client.call_tool("s_write"), ConnectionLost)
         assert error.may_have_run
         assert len(server.executed) == 1
+
+
+async def test_calls_made_right_after_a_connection_was_lost_were_never_sent_and_so_are_sent_again() -> None:
+    server = ScriptedServer()
+    async with world(server, "2025-11-25") as here:
+        server.end_connection()
+        async with anyio.create_task_group() as tasks:
+            for _ in range(20):
+                tasks.start_soon(here.client.call_tool, "s_write")
+        assert len(server.executed) == 20
+        assert [event.outcome for event in here.told(CallFinished)] == ["ok"] * 20
 
 
 async def test_a_failure_that_may_have_run_outranks_the_refusal_after_it(era: Era) -> None:

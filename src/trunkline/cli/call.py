@@ -11,7 +11,7 @@ from typing import Any
 import anyio
 from mcp_types import TextContent
 
-from trunkline.call import Provenance, ToolResult
+from trunkline.call import CacheMode, Provenance, ToolResult
 from trunkline.cli.config_file import read
 from trunkline.cli.connecting import open_for_call
 from trunkline.cli.exits import FAILED, FINE, TOOL_ERROR, CommandError
@@ -29,7 +29,7 @@ def run(options: argparse.Namespace) -> int:
     *config, tool, text = _three(options.words)
     arguments = _arguments(sys.stdin.read() if text == "-" else text)
     settings = read(config[0] if config else None)
-    result = anyio.run(_call, settings, tool, arguments, options.timeout)
+    result = anyio.run(_call, settings, tool, arguments, options.timeout, options.cache)
     if options.json:
         told = result.model_dump(mode="json", by_alias=True, exclude_none=True)
         print_json({"result": told, "provenance": asdict(result.provenance)})
@@ -39,10 +39,12 @@ def run(options: argparse.Namespace) -> int:
     return TOOL_ERROR if result.is_error else FINE
 
 
-async def _call(settings: Settings, tool: str, arguments: dict[str, Any], timeout: float | None) -> ToolResult:
+async def _call(
+    settings: Settings, tool: str, arguments: dict[str, Any], timeout: float | None, cache: CacheMode
+) -> ToolResult:
     async with open_for_call(settings) as infra:
         try:
-            return await infra.mcp_client.call_tool(tool, arguments, timeout=timeout, domain=_DOMAIN)
+            return await infra.mcp_client.call_tool(tool, arguments, timeout=timeout, domain=_DOMAIN, cache=cache)
         except CallError as error:
             raise CommandError(_problems(error), FAILED) from error
 

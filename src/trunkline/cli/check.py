@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from typing import Final
 
 import anyio
 
@@ -12,20 +13,43 @@ from trunkline.cli.connecting import Outcome, open_all
 from trunkline.cli.exits import FAILED, FINE, complain
 from trunkline.cli.output import cell, print_json, print_table
 from trunkline.config import Settings
+from trunkline.errors import TrunklineError
+from trunkline.sharing import Sharing
 
-__all__ = ["run"]
+__all__ = ["RedisOutcome", "run"]
+
+_REDIS: Final = "(redis)"
+"""How it is called among the servers: no server can have this name."""
+_PATIENCE: Final = 3.0
+"""Seconds a Redis may take to be connected."""
+
+
+@dataclass(frozen=True, slots=True)
+class RedisOutcome:
+    """How the try to use the shared cache went."""
+
+    ok: bool
+    seconds: float
+    """From when the servers had been asked."""
+    reason: str
+    """Empty where all is well."""
 
 
 def run(options: argparse.Namespace) -> int:
-    """Connect and report; 0 where every server answered, else 1. Raises `CommandError`."""
+    """Connect and report; 0 where every server, and a Redis if one is configured, answered; else 1.
+
+    Raises:
+        CommandError: The configuration is not valid.
+    """
     settings = read(options.config)
     for notice in settings.notices:
         complain(f"notice: {notice}")
-    outcomes = anyio.run(_check, settings)
+    outcomes, redis = anyio.run(_check, settings)
     if options.json:
         servers = [asdict(outcome) for outcome in outcomes]
-        print_json({"config": settings.source, "notices": list(settings.notices), "servers": servers})
-    elif outcomes:
+        shared = None if redis is None else asdict(redis)
+        print_json({"config": settings.source, "notices": list(settings.notices), "servers": servers, "redis": shared})
+    elif outcomes or redis:
         rows = [
             (
                 outcome.server,
@@ -37,13 +61,27 @@ def run(options: argparse.Namespace) -> int:
             )
             for outcome in outcomes
         ]
+        if redis is not None:
+            rows.append((_REDIS, "ok" if redis.ok else "failed", f"{redis.seconds:.2f} s", "-", "-", redis.reason))
         print_table(("SERVER", "RESULT", "TIME", "ERA", "TOOLS", "REASON"), rows)
     for outcome in outcomes:
         if not outcome.ok:
             complain(f"{outcome.server}: {outcome.reason}")
-    return FINE if all(outcome.ok for outcome in outcomes) else FAILED
+    if redis is not None and not redis.ok:
+        complain(f"{_REDIS}: {redis.reason}; calls are served without it, and nothing is shared")
+    return FINE if all(outcome.ok for outcome in outcomes) and (redis is None or redis.ok) else FAILED
 
 
-async def _check(settings: Settings) -> tuple[Outcome, ...]:
+async def _check(settings: Settings) -> tuple[tuple[Outcome, ...], RedisOutcome | None]:
     async with open_all(settings) as opened:
-        return opened.outcomes()
+        sharing = opened.infra.sharing
+        return opened.outcomes(), await _asked(sharing) if sharing.is_configured else None
+
+
+async def _asked(sharing: Sharing) -> RedisOutcome:
+    started, reason = anyio.current_time(), ""
+    try:
+        await sharing.check(_PATIENCE)
+    except TrunklineError as error:
+        reason = str(error)
+    return RedisOutcome(not reason, anyio.current_time() - started, reason)

@@ -16,7 +16,7 @@ INTERRUPTED: Final = 130
 
 EXIT_CODES: Final = (
     (FINE, "all is well; for serve also: it was asked to stop"),
-    (FAILED, "something is wrong with a server, the port is in use, or the call failed"),
+    (FAILED, "something is wrong with a server or the gateway, the port is in use, or the call failed"),
     (WRONG_USE, "a mistake in the command line or in the configuration"),
     (TOOL_ERROR, "the tool ran and answered with an error of its own"),
     (INTERRUPTED, "interrupted before it was done"),

@@ -12,7 +12,10 @@ from typing import Final, NoReturn, Protocol, cast
 
 from trunkline.cli.exits import EXIT_CODES, FAILED, INTERRUPTED, WRONG_USE, CommandError, complain
 
-__all__ = ["main"]
+__all__ = ["CACHE_MODES", "main"]
+
+CACHE_MODES: Final = ("use", "refresh", "bypass")
+"""The values of `trunkline.call.CacheMode`, without importing all that it stands among."""
 
 _CONFIG: Final = "a .toml or .json file; else trunkline.toml, trunkline.json, mcp.json or .mcp.json of this folder"
 
@@ -81,7 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     tools.add_argument("--json", action="store_true", help="print JSON, with schemas")
 
     call = _command(commands, "call", "call one tool through the whole stack")
-    call.usage = "trunkline call [-h] [--timeout S] [--json] [CONFIG] TOOL JSON"
+    call.usage = "trunkline call [-h] [--timeout S] [--cache MODE] [--json] [CONFIG] TOOL JSON"
     call.epilog = _epilog("""trunkline call mcp.json time_get_current_time '{"timezone": "UTC"}'""")
     call.add_argument(
         "words",
@@ -91,12 +94,35 @@ def _parser() -> argparse.ArgumentParser:
         "from standard input",
     )
     call.add_argument("--timeout", type=_seconds, metavar="S", help="seconds the whole call may take")
+    call.add_argument(
+        "--cache",
+        choices=CACHE_MODES,
+        default="use",
+        help="use a cached answer (the default), refresh it, or bypass the cache; what one call stores the next finds "
+        "only in a Redis",
+    )
     call.add_argument("--json", action="store_true", help="print the whole result and its provenance as JSON")
 
-    check = _command(commands, "check", "validate the configuration, connect to every server, and report")
+    check = _command(commands, "check", "validate the configuration, connect to every server and to a Redis, report")
     check.epilog = _epilog("trunkline check mcp.json && echo ready")
     check.add_argument("config", nargs="?", metavar="CONFIG", help=_CONFIG)
     check.add_argument("--json", action="store_true", help="print JSON")
+
+    cache = _command(commands, "cache", "show, invalidate or clear the cache of a running gateway")
+    cache.epilog = _epilog("""trunkline cache invalidate --tool search_web --arguments '{"query": "trunks"}'""")
+    cache.add_argument("action", choices=("stats", "invalidate", "clear"), help="what to do")
+    cache.add_argument(
+        "url", nargs="?", default="http://127.0.0.1:8700", metavar="URL", help="the gateway (default: %(default)s)"
+    )
+    invalidate = cache.add_argument_group(
+        "what to invalidate", "of several, what fits all of them goes, and at times a little more"
+    )
+    invalidate.add_argument("--tool", metavar="NAME", help="what this tool answered, by its name as `tools` shows it")
+    invalidate.add_argument("--arguments", metavar="JSON", help="of that tool, only what these arguments gave")
+    invalidate.add_argument("--server", metavar="NAME", help="everything this server answered")
+    invalidate.add_argument("--tag", metavar="NAME", help="everything under this tag of the configuration")
+    invalidate.add_argument("--principal", metavar="NAME", help="everything this principal was answered")
+    cache.add_argument("--json", action="store_true", help="print JSON")
     return parser
 
 

@@ -7,6 +7,7 @@ from dataclasses import asdict
 
 import anyio
 
+from trunkline.cache.plan import policy_for
 from trunkline.cli.config_file import read
 from trunkline.cli.connecting import open_all
 from trunkline.cli.exits import FAILED, FINE, complain
@@ -43,7 +44,7 @@ async def _tools(settings: Settings, as_json: bool) -> int:
             )
         elif found:
             rows = [_row(opened.infra, tool) for tool in found]
-            print_table(("NAME", "SERVER", "AVAILABILITY", "HINTS", "DESCRIPTION"), rows)
+            print_table(("NAME", "SERVER", "AVAILABILITY", "HINTS", "CACHE", "DESCRIPTION"), rows)
         for outcome in failed:
             complain(f"{outcome.server}: gave no tools: {outcome.reason}")
         if not settings.servers:
@@ -59,7 +60,16 @@ def _hints(tool: Tool) -> list[str]:
 def _row(infra: Infrastructure, tool: Tool) -> tuple[str, ...]:
     state = infra.registry.availability(tool.name).state
     hints = ",".join(_hints(tool)) or "-"
-    return cell(tool.name, 128), tool.server, state, hints, cell(tool.definition.description or "")
+    ttl = _ttl(infra, tool)
+    kept = "-" if ttl is None else f"{ttl:g} s"
+    return cell(tool.name, 128), tool.server, state, hints, kept, cell(tool.definition.description or "")
+
+
+def _ttl(infra: Infrastructure, tool: Tool) -> float | None:
+    """Seconds its answers are fresh; None where they are not kept."""
+    server = infra.mcp_client.fleet.policy_of(tool.server)
+    policy = policy_for(tool.policy, server, tool.definition.annotations)
+    return policy.ttl if policy is not None and infra.settings.cache.enabled else None
 
 
 def _described(infra: Infrastructure, tool: Tool) -> dict[str, object]:
@@ -69,5 +79,6 @@ def _described(infra: Infrastructure, tool: Tool) -> dict[str, object]:
         "availability": asdict(infra.registry.availability(tool.name)),
         "hints": _hints(tool),
         "repeatable": tool.repeatable,
+        "cache_ttl": _ttl(infra, tool),
         "definition": tool.shown.model_dump(mode="json", by_alias=True, exclude_none=True),
     }

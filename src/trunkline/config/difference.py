@@ -5,9 +5,11 @@ Pure; the order of names is that of the settings they are in.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
 
 from trunkline.config.settings import Settings
+from trunkline.policy import CacheSettings, RedisPolicy
 
 __all__ = ["Difference", "difference"]
 
@@ -24,6 +26,10 @@ class Difference:
     """They obey other numbers now."""
     tools_changed: bool = False
     domains_changed: bool = False
+    cache_resized: bool = False
+    """Another limit of memory, which can be put in force at once."""
+    cache_rebuilt: tuple[str, ...] = ()
+    """Keys of `trunkline.cache` by which entries would be others or stand elsewhere: they take a restart."""
 
     @property
     def is_empty(self) -> bool:
@@ -41,4 +47,15 @@ def difference(old: Settings, new: Settings) -> Difference:
         changed_policy=tuple(now.name for now, before in kept if now.policy != before.policy),
         tools_changed=old.tools != new.tools,
         domains_changed=old.domains != new.domains,
+        cache_resized=old.cache.max_bytes != new.cache.max_bytes,
+        cache_rebuilt=tuple(_rebuilt(old.cache, new.cache)),
     )
+
+
+def _rebuilt(old: CacheSettings, new: CacheSettings) -> Iterator[str]:
+    for name in ("enabled", "namespace", "partition"):
+        if getattr(old, name) != getattr(new, name):
+            yield name
+    for entry in fields(RedisPolicy):
+        if getattr(old.redis, entry.name) != getattr(new.redis, entry.name):
+            yield f"redis.{entry.name}"

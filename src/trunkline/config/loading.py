@@ -6,10 +6,12 @@ Every problem is found before the first is raised.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, TypeVar
 
+from trunkline.config.caching import read_cache
 from trunkline.config.document import Document, parse, read_file
 from trunkline.config.lines import KeyPath
 from trunkline.config.policies import NO_EFFECT, overlay
@@ -24,9 +26,9 @@ from trunkline.policy import DomainPolicy, ServerPolicy, ToolPolicy
 __all__ = ["fallback_settings", "load", "settings_from"]
 
 _ROOTS = ("mcpServers", "trunkline")
-_EFFECTIVE = ("defaults", "servers", "tools", "domains")
-_INERT = ("cache", "alerts", "logging", "telemetry", "gateway")
-_INERT_OF_TOOL = ("cache",)
+_EFFECTIVE = ("defaults", "servers", "tools", "domains", "cache")
+_INERT = ("alerts", "logging", "telemetry", "gateway")
+_TOOL_NAME = re.compile(r"[A-Za-z0-9_.*-]+")
 
 NamedPolicy = TypeVar("NamedPolicy", ToolPolicy, DomainPolicy)
 
@@ -78,15 +80,22 @@ def settings_from(document: Document, environ: Mapping[str, str]) -> Settings:
         report.mismatch(("trunkline",), "a table")
         ours = {}
     servers = _servers(ours, endpoints, report)
-    tools = _named(ours, "tools", ToolPolicy(), report, _INERT_OF_TOOL)
+    tools = _named(ours, "tools", ToolPolicy(), report)
+    for name in tools:
+        _check_tool_name(name, report)
     domains = _named(ours, "domains", DomainPolicy(), report)
     for name in domains:
         # Checked and kept, but nothing compares a domain with its thresholds yet.
         report.notice(("trunkline", "domains", name), NO_EFFECT)
+    cache = read_cache(ours.get("cache", {}), report)
+    if not (cache.redis.enabled and cache.redis.url) and any(
+        server.policy.breaker.shared for server in servers.values()
+    ):
+        report.notice(("trunkline",), "breaker.shared has no effect without trunkline.cache.redis.url")
     if not endpoints:
         report.notice((), "no server is configured: name one under mcpServers")
     report.raise_problems()
-    return Settings(document.source, servers, tools, domains, report.notices)
+    return Settings(document.source, servers, tools, domains, cache, report.notices)
 
 
 def _check_roots(document: Document, report: Report) -> None:
@@ -131,6 +140,7 @@ def _servers(
             advice = f'did you mean "{near}"?' if near else known
             report.problem(path, f"no server of that name under mcpServers; {advice}")
         policies[name] = overlay(defaults, table, path, report, elsewhere=("replicas",))
+        _check_trust(policies[name], table, path, report)
         endpoint = endpoints.get(name)
         if endpoint is not None and isinstance(table, Mapping) and "replicas" in table:
             replicas[name] = read_replicas(table["replicas"], endpoint, (*path, "replicas"), report)
@@ -147,6 +157,20 @@ def _servers(
     )
 
 
+def _check_trust(policy: ServerPolicy, table: object, path: KeyPath, report: Report) -> None:
+    """A server's own policy is for what it calls read-only, which is worth nothing while it is not trusted."""
+    if (
+        isinstance(table, Mapping)
+        and "cache" in table
+        and policy.cache.ttl is not None
+        and not policy.trust_annotations
+    ):
+        advice = "set trust_annotations = true, or name its tools under trunkline.tools"
+        report.notice(
+            (*path, "cache"), f"caches nothing, since what the server says of its tools is not believed; {advice}"
+        )
+
+
 def _check_fallback(
     name: str, of: str, endpoints: Mapping[str, Endpoint | None], path: KeyPath, report: Report
 ) -> None:
@@ -161,12 +185,18 @@ def _check_fallback(
         )
 
 
-def _named(
-    ours: Mapping[str, Any], section: str, base: NamedPolicy, report: Report, inert: tuple[str, ...] = ()
-) -> Mapping[str, NamedPolicy]:
+def _check_tool_name(name: str, report: Report) -> None:
+    if name and not _TOOL_NAME.fullmatch(name):
+        report.notice(
+            ("trunkline", "tools", name),
+            "fits no tool: shown names are made of letters, digits, dots, dashes and underscores, and * stands for any",
+        )
+
+
+def _named(ours: Mapping[str, Any], section: str, base: NamedPolicy, report: Report) -> Mapping[str, NamedPolicy]:
     return MappingProxyType(
         {
-            name: overlay(base, table, ("trunkline", section, name), report, inert=inert)
+            name: overlay(base, table, ("trunkline", section, name), report)
             for name, table in _section(ours, section, report).items()
         }
     )

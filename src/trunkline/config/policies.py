@@ -36,14 +36,12 @@ def overlay(
     path: KeyPath,
     report: Report,
     *,
-    inert: Collection[str] = (),
     elsewhere: Collection[str] = (),
 ) -> Policy:
     """Return `base` with the fields that `table`, which stands at `path`, names; nested tables likewise.
 
-    Whatever does not fit is reported and left as it is in `base`. Keys in `inert` are accepted and give a notice; those
-    in `elsewhere` are somebody else's to read. Raises TypeError where a policy has a field of a type that no
-    configuration can express.
+    Whatever does not fit is reported and left as it is in `base`. Keys in `elsewhere` are somebody else's to read.
+    Raises TypeError where a policy has a field of a type that no configuration can express.
     """
     if not isinstance(table, Mapping):
         report.mismatch(path, "a table")
@@ -53,12 +51,10 @@ def overlay(
     values: dict[str, Any] = {}
     for key, value in table.items():
         at = (*path, key)
-        if key in inert:
-            report.notice(at, NO_EFFECT)
-        elif key in elsewhere:
+        if key in elsewhere:
             continue
-        elif key not in names:
-            report.unknown(at, [*names, *elsewhere, *inert])
+        if key not in names:
+            report.unknown(at, [*names, *elsewhere])
         elif is_dataclass(nested := getattr(base, key)) and not isinstance(nested, type):
             values[key] = overlay(nested, value, at, report)
         elif _fits(hints[key], value):

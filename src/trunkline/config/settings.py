@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from trunkline.endpoint import ServerSettings
-from trunkline.policy import DomainPolicy, ToolPolicy
+from trunkline.policy import CacheSettings, DomainPolicy, ToolPolicy
 
 __all__ = ["ServerSettings", "Settings"]
 
@@ -25,9 +25,10 @@ class Settings:
     servers: Mapping[str, ServerSettings] = field(default_factory=lambda: MappingProxyType({}))
     """By name, in the order of the file; disabled ones are left out."""
     tools: Mapping[str, ToolPolicy] = field(default_factory=lambda: MappingProxyType({}))
-    """By the tool's name as shown to callers; a tool that is not named here has `ToolPolicy()`."""
+    """By the tool's name as shown to callers, in which `*` stands for any characters; see `ToolPolicies`."""
     domains: Mapping[str, DomainPolicy] = field(default_factory=lambda: MappingProxyType({}))
     """By the domain's name; a domain that is not named here has `DomainPolicy()`."""
+    cache: CacheSettings = field(default_factory=CacheSettings)
     notices: tuple[str, ...] = ()
     """One line each, in file order: what was accepted and does nothing. For a log, a health page or a user."""
     is_fallback: bool = False

@@ -1,6 +1,7 @@
 """The gateway as a web application: MCP at `/mcp`, and beside it the status page, health, metrics and a JSON API.
 
-Everything beside `/mcp` reads what is known already; no request there causes any I/O.
+Everything beside `/mcp` reads what is known already, or tells the cache what to forget; no request there waits for
+any I/O.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from trunkline.gateway import status
+from trunkline.gateway.audience import Audience
+from trunkline.gateway.caching import cache_routes
 from trunkline.gateway.guard import Guard, refusal, require_loopback
 from trunkline.gateway.openapi import document
 from trunkline.gateway.server import build_server, http_endpoint
@@ -39,10 +42,11 @@ _PLAIN: Final = "text/plain; version=0.0.4; charset=utf-8"
 _OPENMETRICS: Final = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
 
-def build_app(infra: Infrastructure, host: str, port: int) -> Starlette:
+def build_app(infra: Infrastructure, host: str, port: int, *, patience: float = 10.0) -> Starlette:
     """Return the application for `infra`, which whoever serves it has entered or is entering.
 
     `host` and `port` are where it is served; `app.state.close_streams()` ends the open streams of 2026-07-28.
+    A reader that takes in nothing for `patience` seconds is hung up on, streams of MCP apart.
     Raises ConfigError where `host` is not a loopback address.
     """
     require_loopback(host)
@@ -86,10 +90,11 @@ def build_app(infra: Infrastructure, host: str, port: int) -> Starlette:
             Route("/metrics", metrics),
             Route("/api/v1/status", everything),
             Route("/api/v1/tools", tools),
+            *cache_routes(infra),
             Route("/openapi.json", openapi),
             *(Route(path, _file(name, media_type)) for path, name, media_type in _FILES),
         ],
-        middleware=[Middleware(Guard, host=host)],
+        middleware=[Middleware(Guard, host=host), Middleware(Audience, emit=infra.bus.emit, patience=patience)],
         exception_handlers={HTTPException: _refused, Exception: _failed},
         lifespan=lifespan,
     )

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from dataclasses import asdict
 from functools import wraps
 from importlib.metadata import version
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar, cast, get_args
 
 import mcp_types as types
 from mcp import MCPError
@@ -23,16 +23,20 @@ from mcp.server.lowlevel import NotificationOptions
 from mcp.server.models import InitializationOptions
 from mcp.server.streamable_http_manager import StreamableHTTPASGIApp, StreamableHTTPSessionManager
 
-from trunkline.call import ToolResult
+from trunkline.call import CacheMode, ToolResult
 from trunkline.errors import CallError, InvalidArguments
 from trunkline.gateway.announcements import Announcements
 from trunkline.gateway.codes import code_of, data_of, message_of
+from trunkline.gateway.intake import Intake
 from trunkline.infrastructure import Infrastructure
+from trunkline.registry.wording import quoted
 
-__all__ = ["DOMAIN_KEY", "PROVENANCE_KEY", "GatewayServer", "build_server", "http_endpoint"]
+__all__ = ["CACHE_KEY", "DOMAIN_KEY", "PROVENANCE_KEY", "GatewayServer", "build_server", "http_endpoint"]
 
 DOMAIN_KEY: Final = "trunkline/domain"
 """In a request's `_meta`: the domain the call is recorded under."""
+CACHE_KEY: Final = "trunkline/cache"
+"""In a request's `_meta`: how a cached answer may be used, `use`, `refresh` or `bypass`; anything else is an error."""
 PROVENANCE_KEY: Final = "trunkline/provenance"
 """In a result's `_meta`: where the answer came from, with the fields of `Provenance`."""
 
@@ -123,7 +127,7 @@ def build_server(infra: Infrastructure) -> GatewayServer:
     return server
 
 
-def http_endpoint(server: GatewayServer) -> tuple[StreamableHTTPSessionManager, StreamableHTTPASGIApp]:
+def http_endpoint(server: GatewayServer) -> tuple[StreamableHTTPSessionManager, Intake]:
     """Return the server over HTTP, both eras at one address: what must run beside it, and the ASGI application.
 
     Host and Origin are not checked here: the gateway's guard does it for every route.
@@ -131,7 +135,7 @@ def http_endpoint(server: GatewayServer) -> tuple[StreamableHTTPSessionManager, 
     manager = StreamableHTTPSessionManager(
         server, session_idle_timeout=_IDLE, max_request_body_size=_BODY, max_sessions=_SESSIONS
     )
-    return manager, StreamableHTTPASGIApp(manager)
+    return manager, Intake(StreamableHTTPASGIApp(manager), _BODY)
 
 
 class _Requests:
@@ -153,6 +157,7 @@ class _Requests:
                 params.arguments,
                 progress_callback=ctx.session.report_progress if wants_progress else None,
                 domain=_domain_of(ctx.meta),
+                cache=_cache_mode_of(ctx.meta),
             )
         except InvalidArguments as error:
             return _lesson(error)
@@ -198,6 +203,8 @@ def _answered(
     async def answer(ctx: _Context, params: ParamsT) -> AnswerT:
         try:
             return await request(ctx, params)
+        except MCPError:
+            raise
         except CallError as error:
             raise MCPError(code_of(error), message_of(error), data_of(error)) from error
         except Exception as error:  # boundary: a bug of ours is logged here, and its words stay here
@@ -210,6 +217,16 @@ def _answered(
 def _domain_of(meta: types.RequestParamsMeta | None) -> str:
     wanted = (meta or {}).get(DOMAIN_KEY)
     return wanted if isinstance(wanted, str) and _DOMAIN.fullmatch(wanted) else _DEFAULT_DOMAIN
+
+
+def _cache_mode_of(meta: types.RequestParamsMeta | None) -> CacheMode:
+    wanted = (meta or {}).get(CACHE_KEY, "use")
+    for mode in get_args(CacheMode):
+        if wanted == mode:
+            return cast("CacheMode", mode)
+    # Not passed over: who asks for a new answer must not be given an old one.
+    words = f"_meta {CACHE_KEY}: found {quoted(wanted)}, expected one of {', '.join(get_args(CacheMode))}"
+    raise MCPError(types.INVALID_PARAMS, words)
 
 
 def _lesson(error: InvalidArguments) -> types.CallToolResult:

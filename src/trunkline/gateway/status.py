@@ -9,6 +9,8 @@ from typing import Any
 
 import anyio
 
+from trunkline.gateway.caching import cache_summary
+from trunkline.health.fold import SHARED_CACHE
 from trunkline.health.report import DependencyHealth, HealthReport
 from trunkline.health.status import HealthState
 from trunkline.infrastructure import Infrastructure
@@ -19,8 +21,13 @@ __all__ = ["overall", "readiness", "status", "tools"]
 
 _CIRCUITS = ("closed", "half_open", "open")
 """From the best to the worst."""
-_TROUBLE = MappingProxyType({"configuration": "file is invalid"})
-"""What being degraded means for what is no server and has no more to say."""
+_TROUBLE = MappingProxyType(
+    {
+        "configuration": "The configuration file is invalid.",
+        SHARED_CACHE: "The shared cache is away; answers are kept here alone.",
+    }
+)
+"""What being in trouble means for what is no server."""
 
 
 def overall(report: HealthReport, tools: int) -> dict[str, Any]:
@@ -63,7 +70,7 @@ def _sentence(report: HealthReport, tools: int) -> str:
         ]
         said = f"Of {len(servers)} servers, {' and '.join(parts)}." if len(servers) > 1 else f"{total} {parts[0][2:]}."
     troubled = [other for other in report.others if other.state in ("degraded", "down")]
-    told = [f"The {other.name} {_TROUBLE.get(other.name, f'is {other.state}')}." for other in troubled]
+    told = [_TROUBLE.get(other.name, f"The {other.name} is {other.state}.") for other in troubled]
     return " ".join([said, *told])
 
 
@@ -98,6 +105,7 @@ def status(infra: Infrastructure) -> dict[str, Any]:
         "loop_lag": report.loop_lag,
         "servers": [_server(infra, part, shown) for part in report.servers],
         "others": [_dependency(part) for part in report.others],
+        "cache": cache_summary(infra),
         "metrics": dashboard,
     }
 

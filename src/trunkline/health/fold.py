@@ -18,13 +18,17 @@ from trunkline.events import (
     DependencyProbed,
     Event,
     ServerProbed,
+    SharedCacheFound,
+    SharedCacheLost,
 )
 from trunkline.health.report import DependencyHealth, told, told_together
 from trunkline.health.status import Status
 from trunkline.policy import HealthPolicy
 
-__all__ = ["HealthFold"]
+__all__ = ["SHARED_CACHE", "HealthFold"]
 
+SHARED_CACHE = "redis"
+"""The cache that processes share, which tells of itself besides being probed."""
 _CONFIGURATION = "configuration"
 _NEVER_DOWN = HealthPolicy(down_after=1_000_000)
 """A refused configuration file degrades: the last good one is in force."""
@@ -49,6 +53,8 @@ class HealthFold:
             DependencyProbed: self._note_dependency,
             ConfigRejected: self._note_refused_file,
             ConfigReloaded: self._note_new_file,
+            SharedCacheLost: lambda event: self._note_other(SHARED_CACHE, event.reason),
+            SharedCacheFound: lambda _: self._note_other(SHARED_CACHE, ""),
         }
 
     def servers(self) -> tuple[DependencyHealth, ...]:
@@ -78,6 +84,11 @@ class HealthFold:
     def add_other(self, name: str, policy: HealthPolicy) -> None:
         """Know a dependency that is no MCP server."""
         self._others[name] = Status(policy, self._wall())
+
+    @property
+    def kinds(self) -> frozenset[type[Event]]:
+        """The events that tell it anything."""
+        return frozenset(self._notes)
 
     def observe(self, event: Event) -> None:
         """Take note of an event."""
@@ -121,13 +132,17 @@ class HealthFold:
             self._note_bad(event.server, event.replica, event.reason)
 
     def _note_dependency(self, event: DependencyProbed) -> None:
-        status = self._others.get(event.name)
+        self._note_other(event.name, "" if event.healthy else event.reason or "not well")
+
+    def _note_other(self, name: str, reason: str) -> None:
+        """Why it is not well; empty when it is."""
+        status = self._others.get(name)
         if status is None:
             return
-        if event.healthy:
-            status.note_good(self._wall())
+        if reason:
+            status.note_bad(reason, self._wall())
         else:
-            status.note_bad(event.reason, self._wall())
+            status.note_good(self._wall())
 
     def _note_refused_file(self, event: ConfigRejected) -> None:
         status = self._others.setdefault(_CONFIGURATION, Status(_NEVER_DOWN, self._wall()))

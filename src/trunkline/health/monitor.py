@@ -85,6 +85,11 @@ class HealthMonitor:
         """Forget a server."""
         self._known.remove(name)
 
+    @property
+    def kinds(self) -> frozenset[type[Event]]:
+        """The events that tell it anything."""
+        return self._known.kinds | {CircuitChanged}
+
     def observe(self, event: Event) -> None:
         """Take note of what live calls, connections and the configuration tell."""
         self._known.observe(event)

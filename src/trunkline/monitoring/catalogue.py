@@ -94,5 +94,11 @@ COUNTERS: Final = (
     ("trunkline_tool_changes", "Listings that differed from the one before.", "tool_changes", ("mcp_server",)),
     ("trunkline_tool_drifts", "Tools that changed under the same name.", "tool_drifts", ("mcp_server",)),
     ("trunkline_config_reloads", "Changed configurations, by what became of them.", "config", ("result",)),
+    (
+        "trunkline_answers_abandoned",
+        "Answers of the gateway that their reader did not take.",
+        "abandoned",
+        ("path", "reason"),
+    ),
 )
 """(name without `_total`, help, the store's name for it, labels) of each counter."""

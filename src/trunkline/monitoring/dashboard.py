@@ -57,6 +57,8 @@ def dashboard(store: MetricStore) -> dict[str, Any]:
             "series": {name: len(family) for name, family in store.families.items()},
             "overflowed": {name: family.overflowed for name, family in store.families.items()},
             "observer_failures": sum(store.observer_failures().values()),
+            "records_lost": sum(store.lost.values()),
+            "answers_abandoned": sum(store.counts("abandoned").values()),
         },
     }
 

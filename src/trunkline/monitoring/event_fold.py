@@ -12,6 +12,7 @@ from typing import Any
 from trunkline.call import CURRENT_DOMAIN
 from trunkline.errors import ToolNotFound
 from trunkline.events import (
+    AnswerAbandoned,
     AttemptFinished,
     CallFinished,
     CallStarted,
@@ -64,6 +65,7 @@ class EventFold:
             LoopLagged: lambda event: store.note(store.loop_lag, event.lag),
             ConfigReloaded: lambda _: count("config", "reloaded"),
             ConfigRejected: lambda _: count("config", "rejected"),
+            AnswerAbandoned: lambda event: count("abandoned", event.path, event.reason),
             ObserverFailed: lambda event: count("observer_failures", event.observer, event.error),
         }
 

@@ -15,7 +15,9 @@ from enum import Enum
 from typing import Any, Final, Literal, NamedTuple, TextIO
 
 from trunkline.events import (
+    AnswerAbandoned,
     AttemptFinished,
+    CacheInvalidated,
     CallFinished,
     CallStarted,
     CircuitChanged,
@@ -35,6 +37,8 @@ from trunkline.events import (
     ReplicaReadmitted,
     RetryScheduled,
     ServerProbed,
+    SharedCacheFound,
+    SharedCacheLost,
     ToolDrifted,
     ToolsChanged,
 )
@@ -82,8 +86,20 @@ _RECORDS: Final[Mapping[type[Event], tuple[str, str, _Level]]] = {
     ToolDrifted: ("registry", "tool_drifted", _INFO),
     ServerProbed: ("health", "server_probed", _DEBUG),
     DependencyProbed: ("health", "dependency_probed", _DEBUG),
+    AnswerAbandoned: (
+        "gateway",
+        "answer_abandoned",
+        lambda event: logging.WARNING if event.reason == "stopped reading" else logging.DEBUG,
+    ),
+    SharedCacheLost: ("cache", "shared_cache_lost", _WARNING),
+    SharedCacheFound: ("cache", "shared_cache_found", _INFO),
+    CacheInvalidated: ("cache", "cache_invalidated", _INFO),
     LoopLagged: ("health", "loop_lagged", _DEBUG),
-    ConfigReloaded: ("config", "config_reloaded", _INFO),
+    ConfigReloaded: (
+        "config",
+        "config_reloaded",
+        lambda event: logging.WARNING if event.waiting else logging.INFO,
+    ),
     ConfigRejected: ("config", "config_rejected", _WARNING),
     ObserverFailed: ("observer", "observer_failed", _WARNING),
 }

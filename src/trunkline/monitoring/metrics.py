@@ -7,7 +7,7 @@ is recorded even where nobody tracked it.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from math import inf
 from typing import Any
 
@@ -17,6 +17,7 @@ from trunkline.events import Observer
 from trunkline.monitoring.dashboard import dashboard
 from trunkline.monitoring.event_fold import EventFold
 from trunkline.monitoring.labels import clean
+from trunkline.monitoring.readings import Reading, ReadingSource
 from trunkline.monitoring.reports import snapshot, trend
 from trunkline.monitoring.series import FOLD_AT
 from trunkline.monitoring.stats import DomainStats, Metric, Trend
@@ -57,6 +58,7 @@ class MetricsCollector:
         """Everything recorded, for exporters."""
         self.observe: Observer = EventFold(self.store)
         """Takes in one event of the event stream."""
+        self._sources: dict[str, ReadingSource] = {}
         # Bound once: what a record costs is mostly looking things up.
         self._clock = clock
         self._known = self.store.requests.known
@@ -91,6 +93,20 @@ class MetricsCollector:
         """Observe everything `bus` tells, and export how often its observers failed; returns a function that stops."""
         self.store.bus = bus
         return bus.subscribe(self.observe)
+
+    def read_also(self, name: str, source: ReadingSource) -> None:
+        """Export what `source` reads besides, whenever the metrics are asked for; again under `name`: instead."""
+        self._sources[name] = source
+
+    def readings(self) -> Iterator[Reading]:
+        """What all sources read now; of one that fails, nothing, and that is counted as an observer's failure."""
+        for name, source in self._sources.items():
+            try:
+                found = list(source())
+            except Exception as error:  # boundary: numbers that cannot be read must not cost those that can
+                self.store.count("observer_failures", name, type(error).__name__)
+            else:
+                yield from found
 
     def fold(self) -> None:
         """Work in what was recorded since the last time. Once a second keeps every read and every record short."""

@@ -15,6 +15,7 @@ from trunkline.monitoring.buckets import BOUNDS, FAST_BOUNDS, TOOL_BOUNDS, posit
 from trunkline.monitoring.catalogue import COUNTERS, HISTOGRAMS, HistogramSpec
 from trunkline.monitoring.exposition import header, label_text, sample
 from trunkline.monitoring.metrics import MetricsCollector
+from trunkline.monitoring.readings import rendered
 from trunkline.monitoring.series import Series
 
 __all__ = ["PrometheusExporter"]
@@ -37,6 +38,7 @@ class PrometheusExporter:
                 could not be told apart; `semconv` keeps to the advice.
         """
         self._store = metrics.store
+        self._readings = metrics.readings
         self._fast = FAST_BOUNDS if buckets == "extended" else ()
         self._label_texts: dict[Series, str] = {}
         self._build = label_text(
@@ -65,6 +67,13 @@ class PrometheusExporter:
             openmetrics=openmetrics,
         )
         yield _counter(
+            "trunkline_metrics_records_lost",
+            "Records that could not be worked into the metrics.",
+            ("error",),
+            {(kind,): times for kind, times in self._store.lost.items()},
+            openmetrics=openmetrics,
+        )
+        yield _counter(
             "trunkline_series_overflow",
             "Records counted under _other because their metric has too many series.",
             ("metric",),
@@ -74,6 +83,7 @@ class PrometheusExporter:
         for name, text, samples in self._gauges():
             yield header(name, "gauge", text, openmetrics=openmetrics)
             yield "".join(sample(name, labels, value) for labels, value in samples)
+        yield from rendered(self._readings(), openmetrics=openmetrics)
         if openmetrics:
             yield "# EOF\n"
 

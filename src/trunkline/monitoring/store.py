@@ -53,6 +53,7 @@ class MetricStore:
             "fallbacks": Tally("domain", "fallback", limit=max_series),
             "tool_changes": Tally("server", limit=max_series),
             "tool_drifts": Tally("server", limit=max_series),
+            "abandoned": Tally("path", "reason", limit=max_series),
             "config": Tally("result", limit=max_series),
             "observer_failures": Tally("observer", "error", limit=max_series),
         }
@@ -63,6 +64,8 @@ class MetricStore:
         """Whether the last probe of each (server, replica) went well."""
         self.tool_totals: dict[str, int] = {}
         """Tools each server lists."""
+        self.lost: dict[str, int] = {}
+        """Records that could not be worked in, by the class of the error: none, unless something of ours is broken."""
         self.bus: EventBus | None = None
         """The bus these metrics are told events by, if any."""
 
@@ -88,7 +91,7 @@ class MetricStore:
         """Fold `part` unless somebody is folding or reading: then its list may grow on, but nobody waits."""
         if self._lock.acquire(blocking=False):
             try:
-                part.fold()
+                self._work_in(part)
             finally:
                 self._lock.release()
 
@@ -97,16 +100,26 @@ class MetricStore:
         with self._lock:
             for family in self.families.values():
                 for series in family:
-                    series.fold()
-            self.loop_lag.fold()
+                    self._work_in(series)
+            self._work_in(self.loop_lag)
             for tally in self.tallies.values():
-                tally.fold()
+                self._work_in(tally)
+
+    def _work_in(self, part: Series | Tally) -> None:
+        """Fold `part`; the caller holds the lock."""
+        waiting = len(part.pending)
+        try:
+            part.fold()
+        except Exception as error:  # boundary: one bad record must cost neither a call nor anybody else's figures
+            kind = type(error).__name__
+            # What is pending is taken out first, so that the same record never fails twice.
+            self.lost[kind] = self.lost.get(kind, 0) + waiting
 
     def counts(self, name: str) -> dict[tuple[str, ...], int]:
         """Return the counters of the tally called `name`, by label values."""
         tally = self.tallies[name]
         with self._lock:
-            tally.fold()
+            self._work_in(tally)
             return tally.counts()
 
     def observer_failures(self) -> dict[tuple[str, ...], int]:
@@ -143,13 +156,13 @@ class MetricStore:
         """Return what `group` did in the `seconds` that ended `ago` seconds before now; see `Windows.read`."""
         with self._lock:
             for series in group.series:
-                series.fold()
+                self._work_in(series)
             return group.windows.read(self.clock(), seconds, ago=ago, reach=reach)
 
     def cumulative(self, series: Series, positions: Sequence[int]) -> tuple[list[int], int, float]:
         """Return counts up to each position in `BOUNDS`, the count and the sum (s) of one series, all of one moment."""
         with self._lock:
-            series.fold()
+            self._work_in(series)
             histogram = series.histogram
             return histogram.cumulative(positions), histogram.count, histogram.total
 

@@ -14,6 +14,7 @@ __all__ = [
     "Fault",
     "accepted",
     "big",
+    "change_tools",
     "crash_after",
     "crash_before",
     "cut",
@@ -25,6 +26,7 @@ __all__ = [
     "html",
     "not_a_result",
     "reset",
+    "rpc_body",
     "rpc_error",
     "slow_drip",
     "sse_cut",
@@ -118,6 +120,16 @@ def flaky(op: str, *, times: int = 1, failure: str = "rpc_error") -> Fault:
     return _fault("flaky", op, times=times, failure=failure)
 
 
+def change_tools(
+    op: str | None = None, *, add: str | None = None, remove: str | None = None, redescribe: str | None = None
+) -> Fault:
+    """The server's tools change, and it tells its listeners: one more, one less, or one with another description.
+
+    Without a name, a tool `added` is added.
+    """
+    return _fault("change_tools", op, add=add, remove=remove, redescribe=redescribe)
+
+
 def reset(op: str | None = None) -> Fault:
     """HTTP only: the connection is reset."""
     return _fault("reset", op)
@@ -126,6 +138,19 @@ def reset(op: str | None = None) -> Fault:
 def status(op: str | None = None, *, code: int = 503, retry_after: str | None = None) -> Fault:
     """HTTP only: an HTTP error, with a Retry-After (seconds, or a date) where one is given; nothing is executed."""
     return _fault("status", op, status=code, retry_after=retry_after)
+
+
+def rpc_body(
+    op: str | None = None,
+    *,
+    status: int = 500,
+    code: int = -32603,
+    message: str = "as you asked",
+    retry_after: str | None = None,
+) -> Fault:
+    """HTTP only: an HTTP error whose body is an error of the protocol; nothing is executed."""
+    details = {"status": status, "code": code, "message": message, "retry_after": retry_after}
+    return _fault("status", op, rpc_body=True, **details)
 
 
 def html(op: str | None = None) -> Fault:

@@ -25,13 +25,16 @@ else:  # run as a script, see faulty_options
     from faulty_options import flood_stderr
     from faulty_tools import text
 
-__all__ = ["WIRE_FAULTS", "Reply", "garbage", "has_effect", "spoil", "suffer"]
+__all__ = ["KINDS", "WIRE_FAULTS", "Reply", "garbage", "has_effect", "spoil", "suffer"]
 
 WIRE_FAULTS = frozenset({"garbage", "cut", "slow_drip", "reset", "status", "html", "accepted", "sse_cut"})
 _CONTENT_FAULTS = frozenset({"wrong_id", "double", "not_a_result", "wrong_schema", "big"})
 _EARLIER_FAULTS = frozenset(
     {"none", "crash_before", "crash_after", "hang", "stderr", "change_tools", "rpc_error", "hog"}
 )
+_PLAIN = WIRE_FAULTS | _CONTENT_FAULTS | _EARLIER_FAULTS
+KINDS = _PLAIN | {"flaky"}
+"""What the tool `fault` can be asked for; `none` is what a flaky operation comes to in the end."""
 _WITHOUT_EFFECT = frozenset({"crash_before", "hang", "status"})
 
 _MEGABYTE = 1_000_000
@@ -69,7 +72,7 @@ async def suffer(fault: Json) -> Json:
             return text("x" * (fault.get("megabytes", 1) * _MEGABYTE))
         case "wrong_schema":
             return text("three", structured={"sum": "three"})
-        case kind if kind not in WIRE_FAULTS | _CONTENT_FAULTS | _EARLIER_FAULTS:
+        case kind if kind not in _PLAIN:
             raise RpcError(INVALID_PARAMS, f"unknown kind of fault: {kind}")
     return text("ok")
 

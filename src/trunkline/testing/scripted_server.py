@@ -10,7 +10,7 @@ Nothing is started and nothing listens, so minutes of outage pass in millisecond
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
 
@@ -91,16 +91,20 @@ class _ToolFailed(Exception):
 
 
 class ScriptedServer(Server[dict[str, Any]]):
-    """Has two tools: `read` may run twice, by its annotation, and `write` must not.
+    """Has two tools, unless told otherwise: `read` may run twice, by its annotation, and `write` must not.
 
-    Each call takes the next step; when there are no more, it is answered with "ok" at once.
+    Each call takes the next step, whatever its tool; when there are no more, it takes `otherwise`.
     """
 
-    def __init__(self, *steps: Step) -> None:
+    def __init__(self, *steps: Step, reads: Sequence[str] = ("read",), writes: Sequence[str] = ("write",)) -> None:
+        """Play `steps`; `reads` and `writes` are the names of the tools that may run twice, and that must not."""
         super().__init__(
             "scripted", on_list_tools=self._list, on_call_tool=self._call, lifespan=lambda _server: self._live()
         )
         self.steps = deque(steps)
+        self._tools = (*(_tool(name, reads=True) for name in reads), *(_tool(name, reads=False) for name in writes))
+        self.otherwise: Step = words("ok")
+        """What it does with every attempt beyond the steps."""
         self.executed: list[tuple[str, float]] = []
         """The tool and the loop's time of each attempt that reached the server."""
         self.startup = 0.0
@@ -143,26 +147,26 @@ class ScriptedServer(Server[dict[str, Any]]):
         return types.EmptyResult()
 
     async def _list(self, _context: object, _params: object) -> types.ListToolsResult:
-        schema = {"type": "object", "properties": {"n": {"type": "integer"}}}
-        reading = types.ToolAnnotations(read_only_hint=True)
-        return types.ListToolsResult(
-            tools=[
-                types.Tool(name="read", input_schema=schema, annotations=reading),
-                types.Tool(name="write", input_schema=schema),
-            ]
-        )
+        return types.ListToolsResult(tools=list(self._tools))
 
     async def _call(
         self, context: ServerRequestContext[Any], params: types.CallToolRequestParams
     ) -> types.CallToolResult:
         self.executed.append((params.name, anyio.current_time()))
-        step = self.steps.popleft() if self.steps else None
+        step = self.steps.popleft() if self.steps else self.otherwise
         self.busy += 1
         self.peak = max(self.peak, self.busy)
         try:
-            said = "ok" if step is None else await step(self, context)
+            said = await step(self, context)
         except _ToolFailed:
             return types.CallToolResult(content=[types.TextContent(text="the tool failed")], is_error=True)
         finally:
             self.busy -= 1
         return types.CallToolResult(content=[types.TextContent(text=said)])
+
+
+def _tool(name: str, *, reads: bool) -> types.Tool:
+    schema = {"type": "object", "properties": {"n": {"type": "integer"}}}
+    return types.Tool(
+        name=name, input_schema=schema, annotations=types.ToolAnnotations(read_only_hint=True) if reads else None
+    )

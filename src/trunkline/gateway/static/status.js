@@ -128,10 +128,19 @@ function showServers(told) {
   rows.parentNode.hidden = fresh.length === 0;
 }
 
+function showCache(cache) {
+  const size = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
+  const served = cache.hit_ratio === null ? "Nothing asked for so far" : `${percent(cache.hit_ratio)} served from it`;
+  const held = `${cache.entries} ${cache.entries === 1 ? "entry" : "entries"}, ${size(cache.bytes)} of ${size(cache.max_bytes)}`;
+  const shared = cache.redis === null ? "no Redis" : `Redis ${STATES[cache.redis] || "unknown"}`;
+  put($("cache"), cache.enabled ? `${served}; ${held}; ${shared}.` : "Disabled.");
+}
+
 function show(told) {
   showOverall(told);
   showTotals(told.metrics.totals, told.servers);
   showServers(told);
+  showCache(told.cache);
   list($("notices"), told.config.notices);
   $("notices-part").hidden = told.config.notices.length === 0;
   put($("version"), told.version);
