@@ -35,7 +35,6 @@ LEDGER = (
         "SEED-PURPOSE-2",
         "seed, Purpose",
         "This layer provides the foundation for observability, MCP integration, and caching.",
-        planned="cache",
     ),
     Requirement("SEED-SIZE-1", "seed, File size limits", "Services: maximum 250 lines each"),
     Requirement(
@@ -54,10 +53,11 @@ LEDGER = (
         "SEED-CACHE-1",
         "seed, Cache",
         "`redis_client.py`: Redis integration for response caching",
-        planned="redis",
     ),
     Requirement(
-        "SEED-CACHE-2", "seed, Cache", "`cache_manager.py`: Cache invalidation and management", planned="cache"
+        "SEED-CACHE-2",
+        "seed, Cache",
+        "`cache_manager.py`: Cache invalidation and management",
     ),
     Requirement(
         "SEED-DI-1",
@@ -96,7 +96,6 @@ LEDGER = (
         "PERF-4",
         "seed, Performance targets",
         "Cache hit ratio: > 80 % for cacheable operations",
-        planned="cache",
     ),
     Requirement("SEED-TEST-1", "seed, Testing strategy", "Unit tests: each infrastructure component independently"),
     Requirement("SEED-TEST-2", "seed, Testing strategy", "Integration tests: MCP client with real tool calls"),
@@ -143,7 +142,8 @@ LEDGER = (
     Requirement(
         "R12",
         "goals, Reliability",
-        "Fuzzed configurations and schemas cause no crash and nothing unhandled",
+        "Fuzzed configurations, schemas, HTTP requests and MCP messages of both eras cause no crash, no 5xx but a "
+        "documented 503, and nothing unhandled",
     ),
     Requirement(
         "HEDGE-TAIL",
@@ -155,6 +155,75 @@ LEDGER = (
         "METASTABLE",
         "goals, Reliability",
         "An outage of most of 50 replicas under 1,000 callers causes no retry storm and ends with its cause",
+    ),
+    Requirement(
+        "HEDGE-SHARE",
+        "goals, Reliability",
+        "Any calls in a row make at most their share of further attempts by hedging, rounded up",
+    ),
+    Requirement(
+        "R6",
+        "goals, Reliability",
+        "Redis paused, killed, out of memory, black-holed or slow: no call fails, one short wait at most, then none, "
+        "and shared hits again within two seconds of its recovery",
+    ),
+    Requirement(
+        "P3",
+        "goals, Performance",
+        "A hit in memory, key included, is measured beside the SDK's own cache and other libraries",
+    ),
+    Requirement(
+        "P4",
+        "goals, Performance",
+        "Reads of the shared tier are measured beside the client library's own pool",
+    ),
+    Requirement(
+        "P5",
+        "goals, Performance",
+        "Two hundred that miss together are one call of the server, in one process and in four",
+    ),
+    Requirement(
+        "P6",
+        "goals, Performance",
+        "The share of calls answered without waiting on the reference workload, and eviction beside what cannot be "
+        "bettered",
+    ),
+    Requirement(
+        "CACHE-PRINCIPAL",
+        "semantics, Cache",
+        "Nothing crosses principals, servers or schemas",
+    ),
+    Requirement("CACHE-INVALID", "semantics, Cache", "What was explicitly invalidated is never served"),
+    Requirement("CACHE-DESTRUCTIVE", "semantics, Cache", "Never destructive tools"),
+    Requirement("CACHE-CANCEL", "semantics, Cache", "A leader's cancellation never hurts the others"),
+    Requirement(
+        "STALE-IF-ERROR",
+        "semantics, Cache",
+        "A ten-minute outage of a tool server on the reference workload costs at most 0.1 % errors",
+    ),
+    Requirement(
+        "INVALIDATION",
+        "semantics, Cache",
+        "Invalidation by key, tool, server, tag, principal in O(1), across processes, replayed after a disconnect; a "
+        "gap revalidates",
+    ),
+    Requirement(
+        "CACHE-FLEET",
+        "semantics, Cache",
+        "Gateways that share one Redis serve what one has learnt; one invalidation reaches all; killing Redis changes "
+        "no answer",
+    ),
+    Requirement(
+        "CACHE-RIGHTS",
+        "guide, The cache",
+        "A Redis user with the documented rights can do what is needed and nothing else",
+    ),
+    Requirement("CACHE-API", "guide, The cache", "No page of another site can make the cache forget"),
+    Requirement(
+        "CIRCUIT-SHARED",
+        "semantics, Circuit breaker",
+        "Breaker state can be shared through Redis so that a fleet learns once (off by default; Redis trouble means "
+        "local)",
     ),
     Requirement(
         "R9",

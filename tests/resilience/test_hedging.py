@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import AsyncExitStack
+from math import ceil
 
 import anyio
 import pytest
@@ -54,13 +55,20 @@ async def test_one_slow_replica_of_three_does_not_make_the_slowest_calls_slow(re
             tail = Tail()
             async with EnhancedMCPClient([settings], observers=[tail.observe]) as client:
                 found[name] = await measured(client, tail)
+        async with EnhancedMCPClient({"s": HttpEndpoint(proxies[0].url)}) as client:
+            began = anyio.current_time()
+            await client.call_tool("s_lookup", {"op": "x"})
+            at_the_slow_one = anyio.current_time() - began
     healthy, hedged, alone = found["healthy"], found["hedged"], found["alone"]
     figures = (
         f"p99 {hedged.p99 / healthy.p99:.2f} times the healthy one's ({healthy.p99 * 1000:.0f} to "
         f"{hedged.p99 * 1000:.0f} ms; {alone.p99 * 1000:.0f} ms unhedged), {hedged.extra:+.1%} attempts"
     )
-    report("tail", "1 of 3 20x slower", figures)
-    assert hedged.extra <= 0.05
+    report("HEDGE-TAIL", "1 of 3 20x slower", figures)
+    # Of this short run alone, whatever was saved up before it. One more call may earn one whole attempt.
+    assert hedged.attempts - hedged.calls <= ceil(0.05 * hedged.calls)
     assert len(hedged.durations) > 50
     if IS_DRILL:
         assert hedged.p99 <= 2 * healthy.p99
+        # Balancing keeps most calls away from it, with or without hedging; whoever is sent there has to wait.
+        assert at_the_slow_one > 2 * healthy.p99, "the slow replica is not slow: that proves nothing"

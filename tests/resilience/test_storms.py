@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -30,12 +29,13 @@ ERAS = ["2025-11-25", "2026-07-28"]
 TRUSTED = ServerPolicy(trust_annotations=True)
 
 
-def check_ledgers(ledger: Ledger, executed: Counter[str]) -> None:
-    """What holds for any tool: nobody is told "ok" of what was not run, nor "rejected" of what was."""
-    lied_ok = sorted(op for op in ledger.succeeded if not executed[op])
-    lied_rejected = sorted(op for op in ledger.rejected if executed[op])
+def check_ledgers(ledger: Ledger, journal_file: Path) -> None:
+    """What holds for any tool: nobody is told "ok" of what was not run, nor "rejected" of what was begun."""
+    begun, done = journal.executions(journal_file, "before"), journal.executions(journal_file, "after")
+    lied_ok = sorted(op for op in ledger.succeeded if not done[op])
+    lied_rejected = sorted(op for op in ledger.rejected if begun[op])
     assert not lied_ok, f"said ok and not run: {lied_ok}"
-    assert not lied_rejected, f"said rejected and run: {lied_rejected}"
+    assert not lied_rejected, f"said rejected and begun: {lied_rejected}"
 
 
 def told(ledger: Ledger) -> str:
@@ -43,8 +43,9 @@ def told(ledger: Ledger) -> str:
     return f"{ledger.calls} calls, {len(ledger.uncertain)} told that they may have run"
 
 
-def check_nothing_ran_twice(journal_file: Path) -> None:
+def check_nothing_ran_twice(ledger: Ledger, journal_file: Path) -> None:
     """By the lines that the server writes before the side effect."""
+    assert ledger.uncertain, "no call was under way at any kill: that proves nothing"
     begun = journal.executions(journal_file, "before")
     assert {op: times for op, times in begun.items() if times > 1} == {}
 
@@ -78,7 +79,7 @@ async def test_repeatable_calls_succeed_while_their_server_is_killed_every_secon
         assert killed >= SECONDS / 2, "the server was not killed often enough to prove anything"
         assert ledger.calls > 100
         assert ledger.success_ratio >= 0.999
-    check_ledgers(ledger, journal.executions(tmp_path / "journal"))
+    check_ledgers(ledger, tmp_path / "journal")
 
 
 @pytest.mark.requirement("R2")
@@ -87,11 +88,11 @@ async def test_calls_that_must_not_run_twice_never_do_while_their_server_is_kill
     era: str, tmp_path: Path, report: Report
 ) -> None:
     async with stdio_storm(era, tmp_path / "journal", "s_append") as (ledger, killed):
+        report("R2", f"stdio {era}", f"{told(ledger)}, {killed} kills")
         assert killed >= SECONDS / 2
         assert len(ledger.succeeded) > 50
-    report("R2", f"stdio {era}", f"{told(ledger)}, {killed} kills")
-    check_nothing_ran_twice(tmp_path / "journal")
-    check_ledgers(ledger, journal.executions(tmp_path / "journal"))
+    check_nothing_ran_twice(ledger, tmp_path / "journal")
+    check_ledgers(ledger, tmp_path / "journal")
 
 
 class Recovery:
@@ -99,12 +100,14 @@ class Recovery:
 
     def __init__(self) -> None:
         self._listens_since: float | None = None
+        self.restarts = 0
         self.gaps: list[float] = []
         self.connections = 0
 
     def listens(self) -> None:
         """The server listens again now."""
         self._listens_since = anyio.current_time()
+        self.restarts += 1
 
     def observe(self, event: Event) -> None:
         """Take note of the first success after that, and of connections."""
@@ -148,11 +151,12 @@ async def test_no_repeatable_call_fails_while_an_http_server_is_restarted(
     resumed = f"traffic resumed after {gaps[len(gaps) // 2]:.2f} s (median), {gaps[-1]:.2f} s (worst)"
     failed = ledger.calls - len(ledger.succeeded)
     report("R3", f"http {era}", f"{ledger.calls} calls, {len(gaps)} restarts, {failed} failed, {resumed}")
-    assert len(gaps) >= 2
+    # The last may come when the callers have gone.
+    assert len(gaps) >= max(2, recovery.restarts - 1), f"traffic did not resume after each of {recovery.restarts}"
     assert ledger.success_ratio == 1.0
     # The median: the machine may be busy with something else while one of the servers starts.
     assert gaps[len(gaps) // 2] <= 0.5
-    check_ledgers(ledger, journal.executions(tmp_path / "journal"))
+    check_ledgers(ledger, tmp_path / "journal")
 
 
 @pytest.mark.requirement("R2")
@@ -163,5 +167,5 @@ async def test_calls_that_must_not_run_twice_never_do_while_an_http_server_resta
     ledger, recovery = await http_storm(era, tmp_path / "journal", "s_append")
     report("R2", f"http {era}", f"{told(ledger)}, {recovery.connections - 1} restarts")
     assert recovery.connections >= 3, "the server was not restarted often enough to prove anything"
-    check_nothing_ran_twice(tmp_path / "journal")
-    check_ledgers(ledger, journal.executions(tmp_path / "journal"))
+    check_nothing_ran_twice(ledger, tmp_path / "journal")
+    check_ledgers(ledger, tmp_path / "journal")

@@ -8,7 +8,21 @@ from typing import Any, assert_type
 
 from mcp_types import TextContent
 
-from trunkline import EnhancedMCPClient, Infrastructure, MetricsCollector, ToolResult
+from trunkline import (
+    CacheManager,
+    CachePolicy,
+    CacheSettings,
+    EnhancedMCPClient,
+    HttpEndpoint,
+    Infrastructure,
+    ListingCachePolicy,
+    MetricsCollector,
+    RedisPolicy,
+    ServerPolicy,
+    ServerSettings,
+    ToolPolicy,
+    ToolResult,
+)
 
 
 class AudioProcessor:
@@ -30,6 +44,7 @@ async def an_application(source: Path | str | Mapping[str, Any]) -> str | None:
         assert_type(infra, Infrastructure)
         assert_type(infra.mcp_client, EnhancedMCPClient)
         assert_type(infra.metrics, MetricsCollector)
+        assert_type(infra.cache, CacheManager)
         return await AudioProcessor(infra.mcp_client, infra.metrics).transcribe("clip.wav")
 
 
@@ -54,7 +69,23 @@ async def a_call_with_every_argument(client: EnhancedMCPClient) -> ToolResult:
     assert_type(result.provenance.fallback, str | None)
     assert_type(result.provenance.degraded, bool)
     assert_type(result.provenance.duration, float)
-    return await client.for_domain("speech").call_tool("time_get_current_time")
+    return await client.for_domain("speech").for_principal("ada").call_tool("time_get_current_time")
+
+
+def a_cache_by_hand() -> EnhancedMCPClient:
+    cache = CacheManager(CacheSettings(max_bytes=1_000_000, partition="us", redis=RedisPolicy()))
+    cache.invalidate(tool="search_web", arguments={"query": "trunk lines"})
+    cache.invalidate(server="search", principal="ada")
+    cache.invalidate(tag="news")
+    cache.clear()
+    stats = cache.stats()
+    assert_type(stats.total.hits, int)
+    assert_type(stats.total.hit_ratio, float | None)
+    assert_type(stats.bypassed, Mapping[str, int])
+    kept = CachePolicy(ttl=300.0, stale=300.0, stale_if_error=3600.0, tags=("news",))
+    policy = ServerPolicy(listings=ListingCachePolicy(min_ttl=10.0))
+    settings = ServerSettings("search", HttpEndpoint("https://search.internal/mcp"), policy)
+    return EnhancedMCPClient([settings], tools={"search_web": ToolPolicy(cache=kept)}, cache=cache)
 
 
 def a_collector_alone() -> float | None:

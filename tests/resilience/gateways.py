@@ -1,0 +1,96 @@
+"""A gateway as a process of its own in front of real servers, and what it has to say for itself."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx2
+
+from trunkline.testing.processes import free_port, stdio_command
+
+__all__ = ["RunningGateway", "running_gateway"]
+
+STARTUP = 40.0
+"""Seconds until every server behind is connected: cold starts on a shared core are slow."""
+
+_UNHANDLED = re.compile(r"Traceback|\b(?:ERROR|CRITICAL)\b|never retrieved|never awaited|Exception in ")
+
+
+@dataclass
+class RunningGateway:
+    """A gateway that runs, or has run."""
+
+    process: subprocess.Popen[bytes]
+    port: int
+    log: Path
+    _read: int = 0
+
+    @property
+    def url(self) -> str:
+        """Where it is, without a path."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def complaints(self) -> list[str]:
+        """Lines of its log, since this was last asked, that tell of something it did not handle, and what follows."""
+        with self.log.open("rb") as log:
+            log.seek(self._read)
+            said = log.read().decode("utf-8", "replace")
+        self._read = self.log.stat().st_size
+        lines = said.splitlines()
+        first = next((number for number, line in enumerate(lines) if _UNHANDLED.search(line)), None)
+        return [] if first is None else lines[first : first + 60]
+
+    def open_files(self) -> int:
+        """Its file descriptors."""
+        return len(list(Path(f"/proc/{self.process.pid}/fd").iterdir()))
+
+    def get(self, path: str) -> Any:
+        """The JSON at `path`."""
+        return httpx2.get(f"{self.url}{path}", timeout=10.0).json()
+
+
+@contextmanager
+def running_gateway(folder: Path, *servers: str, **table: Any) -> Iterator[RunningGateway]:
+    """A gateway in front of one faulty server for each name, all connected; `table` is the `trunkline` table."""
+    config = folder / "mcp.json"
+    program, arguments = stdio_command()
+    named = {name: {"command": program, "args": arguments} for name in servers}
+    config.write_text(json.dumps({"mcpServers": named, "trunkline": table}), "utf-8")
+    port, log = free_port(), folder / "log"
+    with log.open("wb") as stderr:
+        command = [sys.executable, "-m", "trunkline", "serve", str(config), "--port", str(port)]
+        process = subprocess.Popen(command, stderr=stderr, stdin=subprocess.DEVNULL)
+    try:
+        running = RunningGateway(process, port, log)
+        anyio.run(_connected, running)
+        yield running
+    finally:
+        process.terminate()
+        try:
+            process.wait(10)
+        finally:
+            process.kill()
+            process.wait(10)
+
+
+async def _connected(running: RunningGateway) -> None:
+    with anyio.fail_after(STARTUP):
+        async with httpx2.AsyncClient() as client:
+            while True:
+                assert running.process.poll() is None, running.log.read_text("utf-8", "replace")
+                try:
+                    told = (await client.get(f"{running.url}/api/v1/status")).json()
+                except httpx2.TransportError:
+                    told = {"servers": []}
+                if told["servers"] and all(part["state"] == "healthy" for part in told["servers"]):
+                    return
+                await anyio.sleep(0.1)
