@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
-import anyio
 import pytest
 
+from tests.servers.crowds import crowd
 from tests.servers.redis_servers import BEST, KINDS, RedisServer, redis_server
-from tests.servers.shared_tiers import entry_of, is_right, key_of, patient, tier
+from tests.servers.shared_tiers import entry_of, key_of, patient, tier
 from tests.servers.watching import Record, eventually
 from trunkline.cache.redis_tier import RedisTier
 from trunkline.cache.tier import Found
@@ -29,8 +27,6 @@ pytestmark = [
 ]
 
 FEW = tuple(dict.fromkeys((KINDS[0], BEST)))
-WORKERS = 64
-KEYS = 20
 DEADLINE = 0.05
 LATE = 0.5
 """Seconds that a busy machine may add to anything. What it guards against takes seconds: 5 to 60."""
@@ -38,58 +34,9 @@ BACK = 2.0
 """Seconds until it is of use again: the promise."""
 
 
-@dataclass
-class Crowd:
-    """What those who ask have seen."""
-
-    of: RedisTier
-    hits: int = 0
-    wrong: int = 0
-    unknown: int = 0
-    waits: list[float] = field(default_factory=list)
-
-    async def ask(self, rng: random.Random) -> None:
-        """Ask for this and that, without end."""
-        while True:
-            number = rng.randrange(KEYS)
-            started = now()
-            found = await self.of.read(key_of(number))
-            self.waits.append(now() - started)
-            if found is None:
-                self.unknown += 1
-            elif found.entry is not None:
-                self.hits += 1
-                self.wrong += not is_right(number, found.entry)
-            else:
-                self.of.write(key_of(number), entry_of(number, found))
-            await anyio.sleep(0.01)
-
-    async def until_more(self, count: int = 200) -> None:
-        """Wait until so many more have asked."""
-        goal = len(self.waits) + count
-        await eventually(lambda: len(self.waits) >= goal)
-
-    async def until_hit(self) -> None:
-        """Wait until somebody finds something again."""
-        goal = self.hits + 1
-        await eventually(lambda: self.hits >= goal, told=self.of.statistics)
-
-
 def behind(proxy: FaultProxy, **others: float) -> RedisPolicy:
     """The settings that are promised something, for a server behind a bad network."""
     return RedisPolicy(url=f"redis://127.0.0.1:{proxy.port}", deadline=DEADLINE, **others)  # type: ignore[arg-type]
-
-
-@asynccontextmanager
-async def crowd(policy: RedisPolicy, record: Record | None = None) -> AsyncGenerator[Crowd]:
-    """A tier that many ask at once, and that has what they ask for."""
-    async with tier(policy, record=record) as it, anyio.create_task_group() as tasks:
-        seen = Crowd(it)
-        for number in range(WORKERS):
-            tasks.start_soon(seen.ask, random.Random(number))
-        await seen.until_hit()
-        yield seen
-        tasks.cancel_scope.cancel()
 
 
 Hurt: TypeAlias = Callable[[RedisServer, FaultProxy], Awaitable[None]]

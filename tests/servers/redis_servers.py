@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -19,6 +19,7 @@ import anyio
 import redis
 
 from tests.servers.watching import eventually
+from trunkline.testing import FaultProxy
 from trunkline.testing.processes import free_port
 
 __all__ = ["KINDS", "RedisServer", "cluster", "redis_server", "sentinels"]
@@ -185,17 +186,24 @@ async def redis_server(kind: str = BEST, *options: str) -> AsyncGenerator[RedisS
 
 
 @asynccontextmanager
-async def cluster(kind: str = BEST) -> AsyncGenerator[list[RedisServer], None]:
-    """Three masters that share the slots."""
-    with TemporaryDirectory() as folder:
+async def cluster(
+    kind: str = BEST, *, behind: list[FaultProxy] | None = None
+) -> AsyncGenerator[list[RedisServer], None]:
+    """Three masters that share the slots; with `behind`, each tells clients to come through a proxy, which is added."""
+    async with AsyncExitStack() as stack:
+        folder = stack.enter_context(TemporaryDirectory())
         nodes: list[RedisServer] = []
         buses = [free_port() for _ in range(3)]
         try:
             for bus in buses:
                 home = Path(folder) / str(bus)
                 home.mkdir()
-                options = ("--cluster-enabled", "yes", "--cluster-port", str(bus), "--cluster-node-timeout", "2000")
-                nodes.append(RedisServer(kind, home, *options))
+                options = ["--cluster-enabled", "yes", "--cluster-port", str(bus), "--cluster-node-timeout", "2000"]
+                port = free_port()
+                if behind is not None:
+                    behind.append(await stack.enter_async_context(FaultProxy("127.0.0.1", port)))
+                    options += ["--cluster-announce-port", str(behind[-1].port)]
+                nodes.append(RedisServer(kind, home, *options, port=port))
                 await nodes[-1].start()
             bounds = (0, 5461, 10923, 16384)
             for node, low, high in zip(nodes, bounds, bounds[1:], strict=False):
@@ -210,14 +218,20 @@ async def cluster(kind: str = BEST) -> AsyncGenerator[list[RedisServer], None]:
 
 
 @asynccontextmanager
-async def sentinels(kind: str = BEST) -> AsyncGenerator[tuple[list[RedisServer], RedisServer, RedisServer], None]:
-    """Three sentinels, the master they know as `trunk`, and its replica."""
-    with TemporaryDirectory() as folder:
-        home = Path(folder)
+async def sentinels(
+    kind: str = BEST, *, behind: list[FaultProxy] | None = None
+) -> AsyncGenerator[tuple[list[RedisServer], RedisServer, RedisServer], None]:
+    """Three sentinels, the master they know as `trunk`, and its replica; with `behind`, they know a proxy before it."""
+    async with AsyncExitStack() as stack:
+        home = Path(stack.enter_context(TemporaryDirectory()))
         master = RedisServer(kind, home)
+        known = master.port
+        if behind is not None:
+            behind.append(await stack.enter_async_context(FaultProxy("127.0.0.1", master.port)))
+            known = behind[0].port
         replica = RedisServer(kind, home, "--replicaof", f"127.0.0.1 {master.port}")
         watch = (
-            f"sentinel monitor trunk 127.0.0.1 {master.port} 2",
+            f"sentinel monitor trunk 127.0.0.1 {known} 2",
             "sentinel down-after-milliseconds trunk 500",
             "sentinel failover-timeout trunk 3000",
         )
