@@ -164,7 +164,7 @@ def _no_versions(patch: pytest.MonkeyPatch) -> None:
 
 
 def _absent_is_valid(patch: pytest.MonkeyPatch) -> None:
-    async def seeded(_self: object, absent: Sequence[str]) -> dict[str, bytes]:
+    async def seeded(_self: object, absent: Sequence[str], _asked: float) -> dict[str, bytes]:
         return dict.fromkeys(absent, b"nothing")
 
     retire = tags.Versions._retire

@@ -68,7 +68,9 @@ class RedisTier:
         self.client = RedisClient(policy, emit=emit, rng=rng, namespace=namespace, connect=connect)
         self.backplane = Backplane(self.client, max_unsynced=policy.max_unsynced)
         self._invalidations = Invalidations(self.client, self.backplane, draw=_new_version)
-        self._entries = SharedEntries(self.client, draw=_new_version, replace=self._invalidations.replace)
+        self._entries = SharedEntries(
+            self.client, draw=_new_version, replace=self._invalidations.replace, deadline=policy.deadline
+        )
         self._deadline = policy.deadline
 
     def __repr__(self) -> str:

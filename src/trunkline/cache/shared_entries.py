@@ -34,12 +34,16 @@ _FUTURE: Final = 5.0
 class SharedEntries:
     """Reads entries, and says how to write them."""
 
-    def __init__(self, client: RedisClient, *, draw: Callable[[], bytes], replace: Callable[[str], None]) -> None:
+    def __init__(
+        self, client: RedisClient, *, draw: Callable[[], bytes], replace: Callable[[str], None], deadline: float
+    ) -> None:
         """`draw` makes a version that nobody has had before; `replace` gives a tag another one."""
         self._client = client
         self._names = client.keys
         self._draw = draw
         self._replace = replace
+        self._patience = deadline / 2
+        self._late: set[str] = set()
         self._renewed: dict[str, float] = {}
         self._full_until = -math.inf
         self.counts: Counter[str] = Counter()
@@ -99,7 +103,11 @@ class SharedEntries:
         if absent:
             if asked < self._full_until:
                 return None
-            seeded = await self._seed(absent)
+            if now() - asked > self._patience:
+                # Another answer may take a whole deadline, and nobody waits for two.
+                self._seed_later(absent)
+                return None
+            seeded = await self._seed(absent, asked)
             if seeded is None:
                 return None
             versions.update(seeded)
@@ -145,7 +153,20 @@ class SharedEntries:
             confirmed=asked,
         )
 
-    async def _seed(self, tags: Sequence[str]) -> dict[str, bytes] | None:
+    def _seed_later(self, tags: Sequence[str]) -> None:
+        missing = [tag for tag in tags if tag not in self._late]
+
+        async def seed() -> None:
+            try:
+                await self._seed(missing, now())
+            finally:
+                self._late.difference_update(missing)
+
+        if missing:
+            self._late.update(missing)
+            self._client.links.start(seed())
+
+    async def _seed(self, tags: Sequence[str], asked: float) -> dict[str, bytes] | None:
         """Give tags a version each, and return those that they have then: another process may have been faster."""
         names = {tag: self._names.tag(tag) for tag in tags}
         versions = {tag: self._draw() for tag in tags}
@@ -160,6 +181,8 @@ class SharedEntries:
             self._full_until = now() + _PAUSE
             return None  # a full server takes no version, and without one nothing can be said
         taken = [tag for tag, reply in zip(versions, replies, strict=True) if reply is None]
+        if taken and now() - asked > self._patience:
+            return None  # whoever asks next finds them
         if taken:
             values = await self._client.get_many([names[tag].key for tag in taken])
             if isinstance(values, NotKnown):
