@@ -72,7 +72,7 @@ test: .venv/.stamp-dev servers redis ## every test, with branch coverage
 	@$(BIN)/coverage run -m pytest -p tools.coverage_report $(ARGS)
 
 resilience: .venv/.stamp-dev servers redis ## the promises about servers that are killed, paused and cut off
-	@mkdir -p build && STORM_SECONDS=$${STORM_SECONDS:-20} FUZZ_CASES=$${FUZZ_CASES:-100000} \
+	@mkdir -p build && STORM_SECONDS=$${STORM_SECONDS:-10} FUZZ_CASES=$${FUZZ_CASES:-100000} \
 		CACHE_OPERATIONS=$${CACHE_OPERATIONS:-1000000} \
 		RESILIENCE_JSON=build/resilience.json \
 		$(BIN)/pytest -m resilience tests/resilience $(ARGS)
