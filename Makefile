@@ -23,12 +23,12 @@ help: ## show this list
 
 # --------------------------------------------------------------------------------------------------------- installing
 
-.PHONY: install servers redis
+.PHONY: install servers parts
 install: .venv/.stamp-dev ## the package, editable, and the development tools, into .venv
 servers: .servers/.stamp-wheels .servers/.stamp-npm ## third-party MCP servers, into .servers
 
-redis: ## Debian's redis-server, for the tests of the shared cache, where it is missing and we may install it
-	@sh tools/redis_server.sh
+parts: ## what tests drive from Debian (Redis, Prometheus, Alertmanager, Chromium), where we may install it
+	@sh tools/parts.sh
 
 .venv/bin/python .servers/bin/python:
 	@sh tools/venv.sh $(@:/bin/python=)
@@ -68,10 +68,10 @@ check: .venv/.stamp-dev ## format, lint, types, architecture, house rules
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/python tools/house_rules.py
 
-test: .venv/.stamp-dev servers redis ## every test, with branch coverage
+test: .venv/.stamp-dev servers parts ## every test, with branch coverage
 	@$(BIN)/coverage run -m pytest -p tools.coverage_report $(ARGS)
 
-resilience: .venv/.stamp-dev servers redis ## the promises about servers that are killed, paused and cut off
+resilience: .venv/.stamp-dev servers parts ## the promises about servers that are killed, paused and cut off
 	@mkdir -p build && STORM_SECONDS=$${STORM_SECONDS:-10} FUZZ_CASES=$${FUZZ_CASES:-100000} \
 		CACHE_OPERATIONS=$${CACHE_OPERATIONS:-1000000} \
 		RESILIENCE_JSON=build/resilience.json \

@@ -2,7 +2,7 @@
 
     python benchmarks/redis_tier.py [--quick] [--url redis://…]
 
-Without an address it starts a server of its own (`make servers` or `make redis`). Both clients get the same keys, of
+Without an address it starts a server of its own (`make servers` or `make parts`). Both clients get the same keys, of
 1.28 KB, with 1, 8 and 64 callers at once; they alternate in rounds, so that a change of the machine's speed hits both.
 Quoted are medians over rounds and, for the ratio, the median of the per-round ratios with its quartiles.
 """

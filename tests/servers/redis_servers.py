@@ -62,7 +62,7 @@ class RedisServer:
 
     def __init__(self, kind: str, folder: Path, *options: str, port: int | None = None, sentinel: bool = False) -> None:
         if kind not in _BINARIES:
-            msg = f"no {kind} here: `make servers` and `make redis` install what there is"
+            msg = f"no {kind} here: `make servers` and `make parts` install what there is"
             raise RuntimeError(msg)
         self.kind = kind
         self.port = free_port() if port is None else port
