@@ -62,7 +62,7 @@ class Lane(Generic[Q, A]):
         self._waiting.append((question, answer, self._loop.time()))
         if not self._is_busy:
             self._is_busy = True
-            self._take()
+            # It starts when everybody who is awake now has asked: those whom one answer woke ask together again.
             task = self._loop.create_task(self._work())
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
@@ -96,7 +96,8 @@ class Lane(Generic[Q, A]):
 
     async def _work(self) -> None:
         try:
-            while self._asked:
+            while self._waiting:
+                self._take()
                 answers = await self._exchange([question for question, _, _ in self._asked])
                 if self._has_ended:
                     return
@@ -105,8 +106,6 @@ class Lane(Generic[Q, A]):
                     if not waiting.done():
                         waiting.set_result(answer)
                 self._asked = []
-                if self._waiting:
-                    self._take()
         except LinkFault as fault:
             if not self._has_ended:
                 self._on_fault(fault.kind)

@@ -62,12 +62,41 @@ async def asked(peer: Peer, questions: range, then: Callable[[], object]) -> dic
     return answers
 
 
+async def test_what_is_asked_at_once_goes_together_and_so_does_what_the_answer_wakes() -> None:
+    peer = Peer()
+
+    async def ask_twice(question: int) -> None:
+        assert await peer.lane.ask(question) == 2 * question
+        assert await peer.lane.ask(-question) == -2 * question
+
+    async with anyio.create_task_group() as tasks:
+        for question in range(64):
+            tasks.start_soon(ask_twice, question)
+    assert [len(exchange) for exchange in peer.exchanges] == [64, 64]
+
+
 async def test_what_is_asked_while_an_exchange_is_under_way_goes_together_in_the_next() -> None:
     peer = Peer()
     peer.gate.clear()
-    answers = await asked(peer, range(64), peer.gate.set)
-    assert answers == {number: 2 * number for number in range(64)}
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(peer.lane.ask, 0)
+        await eventually(lambda: peer.exchanges)
+        for question in range(1, 64):
+            tasks.start_soon(peer.lane.ask, question)
+        await eventually(lambda: repr(peer.lane) == "<Lane busy [1 asked, 63 waiting]>")
+        peer.gate.set()
     assert [len(exchange) for exchange in peer.exchanges] == [1, 63]
+
+
+async def test_a_lane_that_ends_before_its_exchange_has_begun_asks_nothing() -> None:
+    peer = Peer()
+    asking = asyncio.ensure_future(peer.lane.ask(1))
+    await asyncio.sleep(0)
+    assert repr(peer.lane) == "<Lane busy [0 asked, 1 waiting]>"
+    peer.lane.end()
+    assert await asking is NOT_KNOWN
+    await eventually(lambda: not peer.tasks)
+    assert peer.exchanges == []
 
 
 async def test_no_more_go_together_than_may() -> None:
@@ -75,7 +104,7 @@ async def test_no_more_go_together_than_may() -> None:
     peer.gate.clear()
     answers = await asked(peer, range(25), peer.gate.set)
     assert len(answers) == 25
-    assert [len(exchange) for exchange in peer.exchanges] == [1, 10, 10, 4]
+    assert [len(exchange) for exchange in peer.exchanges] == [10, 10, 5]
 
 
 async def test_after_the_deadline_nobody_knows_and_the_exchange_is_left_alone() -> None:
@@ -99,7 +128,7 @@ async def test_a_fault_is_no_answer_for_everybody_and_is_told_once() -> None:
     answers = await asked(peer, range(20), peer.gate.set)
     assert set(answers.values()) == {NOT_KNOWN}
     assert peer.faults == ["lost"]
-    assert [len(exchange) for exchange in peer.exchanges] == [1]
+    assert [len(exchange) for exchange in peer.exchanges] == [20]
 
 
 async def test_who_gives_up_disturbs_nobody() -> None:
@@ -116,7 +145,7 @@ async def test_who_gives_up_disturbs_nobody() -> None:
             impatient.start_soon(ask, 2)
             await eventually(lambda: peer.exchanges)
             tasks.start_soon(ask, 3)
-            await eventually(lambda: "2 waiting" in repr(peer.lane))
+            await eventually(lambda: "2 asked, 1 waiting" in repr(peer.lane))
             impatient.cancel_scope.cancel()
         peer.gate.set()
     assert answers == [6]
