@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from math import inf
 from typing import Any, cast
 
 import anyio
@@ -18,6 +17,7 @@ from trunkline import clock
 from trunkline.call import Call, Delivery, ToolResult
 from trunkline.endpoint import Endpoint, HttpEndpoint
 from trunkline.errors import CallFailed, ConnectionLost, InvalidResult
+from trunkline.resilience.incidents import IncidentGrouping
 from trunkline.transport.changes import announced
 from trunkline.transport.faults import is_lost_session, is_unreachable, translate
 from trunkline.transport.listing import every_page, hints_of
@@ -47,8 +47,7 @@ class Session:
         self._on_lost = on_lost
         self._explain = explain
         self._listed: frozenset[str] = frozenset()
-        self._incident = object()
-        self._incident_at = -inf
+        self._incidents = IncidentGrouping()
 
     @property
     def era(self) -> str:
@@ -84,6 +83,7 @@ class Session:
             raise
         else:
             wire.delivery = Delivery.ANSWERED
+            self._incidents.answered()
             return result
         finally:
             CURRENT_WIRE.reset(token)
@@ -105,16 +105,9 @@ class Session:
         return failure
 
     def _incident_of(self, started: float) -> object:
-        """What the failure of a request made at `started` is part of.
-
-        A child process is lost once, and the session with it. Over HTTP a session outlives any number of connections:
-        requests that were under way together when one of them failed tell of one thing, one made after that of another.
-        """
-        if not isinstance(self._endpoint, HttpEndpoint):
-            return self
-        if started > self._incident_at:
-            self._incident, self._incident_at = object(), clock.now()
-        return self._incident
+        """A child process is lost once, and the session with it: all its failures are one."""
+        is_http = isinstance(self._endpoint, HttpEndpoint)
+        return self._incidents.of(started, clock.now()) if is_http else self
 
     async def _request(self, call: Call) -> types.Result:
         client, meta = self._client, call.meta
