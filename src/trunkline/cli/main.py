@@ -123,7 +123,19 @@ def _parser() -> argparse.ArgumentParser:
     invalidate.add_argument("--tag", metavar="NAME", help="everything under this tag of the configuration")
     invalidate.add_argument("--principal", metavar="NAME", help="everything this principal was answered")
     cache.add_argument("--json", action="store_true", help="print JSON")
+
+    export = _command(commands, "export", "print what other programs read: descriptions, dashboards, rules")
+    export.epilog = _epilog("trunkline export openapi --out openapi.json")
+    exports = export.add_subparsers(dest="what", metavar="WHAT", required=True, parser_class=_Parser)
+    _export(exports, "openapi", "the gateway's JSON endpoints as an OpenAPI 3.1 document")
     return parser
+
+
+def _export(exports: argparse._SubParsersAction[_Parser], what: str, words: str) -> argparse.ArgumentParser:
+    exported = _command(exports, what, words)
+    exported.epilog = _epilog(f"trunkline export {what}")
+    exported.add_argument("--out", metavar="FILE", help="write to this file instead of standard output")
+    return exported
 
 
 def _command(commands: argparse._SubParsersAction[_Parser], name: str, words: str) -> argparse.ArgumentParser:
