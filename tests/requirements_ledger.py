@@ -230,5 +230,10 @@ LEDGER = (
         "goals, Reliability",
         "Cancellation on the call path leaks no permit, connection, task, child or lock, and statistics return to zero",
     ),
+    Requirement(
+        "CLI-DEMO-1",
+        "contract, Command line",
+        "A tour with real servers under load is told to its end: one is killed and recovers, and no write ran twice",
+    ),
 )
 """In the order of the sources."""

@@ -108,6 +108,21 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("config", nargs="?", metavar="CONFIG", help=_CONFIG)
     check.add_argument("--json", action="store_true", help="print JSON")
 
+    demo = _command(commands, "demo", "a tour: real servers, load, one is killed, watch it recover")
+    demo.epilog = _epilog("trunkline demo --seconds 60")
+    demo.add_argument(
+        "--seconds", type=_tour, default=300.0, metavar="N", help="how long callers call, 5 or more (default: 300)"
+    )
+    demo.add_argument(
+        "--port",
+        type=int,
+        metavar="PORT",
+        help="port of the gateway (default: 8700, or any free one while that is taken)",
+    )
+    demo.add_argument(
+        "--journals", metavar="FOLDER", help="create FOLDER and keep there what the servers wrote down, to count again"
+    )
+
     cache = _command(commands, "cache", "show, invalidate or clear the cache of a running gateway")
     cache.epilog = _epilog("""trunkline cache invalidate --tool search_web --arguments '{"query": "trunks"}'""")
     cache.add_argument("action", choices=("stats", "invalidate", "clear"), help="what to do")
@@ -161,3 +176,11 @@ def _seconds(text: str) -> float:
         message = f"{text!r} is not a number of seconds greater than 0"
         raise argparse.ArgumentTypeError(message)
     return value
+
+
+def _tour(text: str) -> float:
+    seconds = _seconds(text)
+    if seconds < 5:
+        message = f"{text!r} is too short a tour: give 5 seconds or more"
+        raise argparse.ArgumentTypeError(message)
+    return seconds

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 
 import anyio
@@ -20,13 +20,21 @@ _LAST_REQUESTS = 1
 """Seconds that requests under way get when the gateway ends: with the children's own grace it stays below five."""
 
 
-async def serve(infra: Infrastructure, listener: socket.socket, *, on_start: Callable[[], None]) -> None:
+async def serve(
+    infra: Infrastructure,
+    listener: socket.socket,
+    *,
+    on_start: Callable[[], None],
+    beside: Callable[[], Awaitable[None]] = anyio.sleep_forever,
+) -> None:
     """Serve `infra`, which has not been entered, on a listening socket; returns once a signal has ended everything.
 
     `on_start` is called when requests are accepted, which is before the servers behind are connected. A second signal
-    does not wait for requests under way. Needs asyncio, for uvicorn.
+    does not wait for requests under way. `beside` runs meanwhile: its end ends everything too, and the first signal
+    cancels it. Needs asyncio, for uvicorn.
     """
     holding: anyio.CancelScope
+    accompanying = anyio.CancelScope()
     host, port, *_ = listener.getsockname()
     app = build_app(infra, host, port)
     config = uvicorn.Config(
@@ -41,6 +49,7 @@ async def serve(infra: Infrastructure, listener: socket.socket, *, on_start: Cal
     server = _Server(config, on_start)
 
     def stop() -> None:
+        accompanying.cancel()
         server.should_exit = True
         app.state.close_streams()
         # At once, not after the last request: a child that will not go has three seconds of its own.
@@ -49,9 +58,15 @@ async def serve(infra: Infrastructure, listener: socket.socket, *, on_start: Cal
     def hurry() -> None:
         server.force_exit = True
 
+    async def accompany() -> None:
+        with accompanying:
+            await beside()
+            stop()
+
     async with anyio.create_task_group() as tasks:
         holding = await tasks.start(hold, infra)
         await tasks.start(call_on_signals, stop, hurry)
+        tasks.start_soon(accompany)
         await server.serve(sockets=[listener])
         tasks.cancel_scope.cancel()
 

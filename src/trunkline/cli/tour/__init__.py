@@ -1,0 +1,1 @@
+"""What `trunkline demo` shows: real servers, callers, a kill, a recovery, and a count of what was really done."""
