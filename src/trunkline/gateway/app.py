@@ -12,12 +12,11 @@ from contextlib import asynccontextmanager
 from importlib.resources import files
 from typing import Final
 
-import anyio.lowlevel
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from trunkline.gateway import status
@@ -28,6 +27,7 @@ from trunkline.gateway.openapi import document
 from trunkline.gateway.server import build_server, http_endpoint
 from trunkline.infrastructure import Infrastructure
 from trunkline.monitoring.prometheus import PrometheusExporter
+from trunkline.monitoring.scrape import MetricsPage
 
 __all__ = ["build_app"]
 
@@ -37,9 +37,6 @@ _FILES: Final = (
     ("/static/status.js", "status.js", "text/javascript; charset=utf-8"),
     ("/static/icon.svg", "icon.svg", "image/svg+xml"),
 )
-
-_PLAIN: Final = "text/plain; version=0.0.4; charset=utf-8"
-_OPENMETRICS: Final = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
 
 def build_app(infra: Infrastructure, host: str, port: int, *, patience: float = 10.0) -> Starlette:
@@ -74,20 +71,12 @@ def build_app(infra: Infrastructure, host: str, port: int, *, patience: float = 
     async def openapi(_request: Request) -> Response:
         return JSONResponse(document(host, port))
 
-    exporter = PrometheusExporter(infra.metrics)
-
-    async def metrics(request: Request) -> Response:
-        openmetrics = "application/openmetrics-text" in request.headers.get("accept", "")
-        return StreamingResponse(
-            _yielding(exporter, openmetrics=openmetrics), media_type=_OPENMETRICS if openmetrics else _PLAIN
-        )
-
     app = Starlette(
         routes=[
             Route("/mcp", endpoint),
             Route("/health/live", live),
             Route("/health/ready", ready),
-            Route("/metrics", metrics),
+            Route("/metrics", MetricsPage(PrometheusExporter(infra.metrics)), methods=["GET"]),
             Route("/api/v1/status", everything),
             Route("/api/v1/tools", tools),
             *cache_routes(infra),
@@ -102,13 +91,6 @@ def build_app(infra: Infrastructure, host: str, port: int, *, patience: float = 
     app.router.redirect_slashes = False
     app.state.close_streams = server.announcements.listen.close
     return app
-
-
-async def _yielding(exporter: PrometheusExporter, *, openmetrics: bool) -> AsyncIterator[str]:
-    """Each piece is a few milliseconds of work; others run in between."""
-    for piece in exporter.pieces(openmetrics=openmetrics):
-        yield piece
-        await anyio.lowlevel.checkpoint()
 
 
 def _file(name: str, media_type: str) -> Callable[[Request], Awaitable[Response]]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import Any, Final
 
+from trunkline.monitoring.negotiation import CONTENT_TYPES
+
 __all__ = ["document"]
 
 _Schema = dict[str, Any]
@@ -51,7 +53,7 @@ def document(host: str, port: int) -> dict[str, Any]:
                 "Nothing",
                 {"200": _answer("Nothing of it is served to anybody any more", "Cleared")},
             ),
-            "/metrics": _get("Metrics for Prometheus; OpenMetrics where Accept asks for it", {"200": _metrics()}),
+            "/metrics": _get("Metrics for Prometheus, in the format that Accept asks for", {"200": _metrics()}),
         },
         "components": {"schemas": _schemas()},
     }
@@ -90,8 +92,7 @@ def _answer(description: str, schema: str) -> dict[str, Any]:
 
 
 def _metrics() -> dict[str, Any]:
-    kinds = ("text/plain; version=0.0.4", "application/openmetrics-text; version=1.0.0")
-    return {"description": "All metrics", "content": {kind: {"schema": _TEXT} for kind in kinds}}
+    return {"description": "All metrics", "content": {kind: {"schema": _TEXT} for kind in CONTENT_TYPES.values()}}
 
 
 def _ref(name: str) -> dict[str, str]:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Iterable
+from typing import Final, TypeAlias
 
-__all__ = ["LABEL_LENGTH", "OTHER", "UNKNOWN", "clean", "is_failure", "outcome_class"]
+__all__ = ["LABEL_LENGTH", "OTHER", "UNKNOWN", "Labels", "clean", "is_failure", "outcome_class", "paired"]
+
+Labels: TypeAlias = tuple[tuple[str, str], ...]
+"""(name, value) of each label."""
 
 LABEL_LENGTH: Final = 128
 """Characters a label value may have; the rest is cut."""
@@ -23,6 +27,11 @@ def clean(value: object) -> str:
         return text
     # A name may be megabytes long; only its beginning is looked at.
     return "".join(filter(str.isprintable, text[: 8 * LABEL_LENGTH]))[:LABEL_LENGTH]
+
+
+def paired(names: Iterable[str], values: Iterable[str]) -> Labels:
+    """Return names and values as labels. An empty value is no label, as Prometheus has it; so is an empty name."""
+    return tuple((name, value) for name, value in zip(names, values, strict=True) if name and value)
 
 
 def is_failure(outcome: str) -> bool:

@@ -1,20 +1,31 @@
-"""Numbers that others keep and metrics only pass on: read when somebody asks for the metrics, never before."""
+"""Metrics as they are at one moment: what every exposition format writes, and what several processes add up.
+
+Also the seam for numbers that others keep and metrics only pass on: read when somebody asks, never before.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import operator
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from types import MappingProxyType
+from typing import Final, Literal, NamedTuple, TypeAlias
 
-from trunkline.monitoring.exposition import header, label_text, sample
-from trunkline.monitoring.labels import clean
+from trunkline.monitoring.labels import Labels, clean, paired
 
-__all__ = ["Reading", "ReadingSource", "counted_by", "rendered"]
+__all__ = ["MERGES", "Distribution", "Reading", "ReadingSource", "counted_by"]
+
+Merge: TypeAlias = Literal["sum", "min", "max"]
+
+MERGES: Final[Mapping[Merge, Callable[[float, float], float]]] = MappingProxyType(
+    {"sum": operator.add, "min": min, "max": max}
+)
+"""What two values of one gauge come to."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One metric, as it is now."""
+    """One counter or gauge, as it is now."""
 
     name: str
     """Without the `_total` of a counter; what is ours begins with `trunkline_`."""
@@ -23,6 +34,32 @@ class Reading:
     samples: Mapping[tuple[str, ...], float]
     """Values by those of the labels."""
     labels: tuple[str, ...] = ()
+    merge: Merge = "sum"
+    """What several processes' values of a gauge come to. Counters are always added up."""
+
+    def labelled(self) -> dict[Labels, float]:
+        """Return the values by labels that are safe to print.
+
+        Those whose labels differ only in what cannot be printed are merged: no page may show the same labels twice.
+        """
+        merge = MERGES[self.merge]
+        found: dict[Labels, float] = {}
+        for values, number in sorted(self.samples.items()):
+            labels = paired(self.labels, map(clean, values))
+            found[labels] = merge(found[labels], number) if labels in found else number
+        return found
+
+
+class Distribution(NamedTuple):
+    """One set of labels of a histogram, as it is now."""
+
+    labels: Labels
+    buckets: Mapping[int, int]
+    """How many values fell into each bucket, by index into `BOUNDS`; empty ones may be left out."""
+    size: int
+    """Values."""
+    total: float
+    """Seconds."""
 
 
 ReadingSource: TypeAlias = Callable[[], Iterable[Reading]]
@@ -32,14 +69,3 @@ ReadingSource: TypeAlias = Callable[[], Iterable[Reading]]
 def counted_by(label: str, name: str, text: str, counts: Mapping[str, int]) -> Reading:
     """A counter with one label."""
     return Reading(name, "counter", text, {(value,): count for value, count in counts.items()}, (label,))
-
-
-def rendered(readings: Iterable[Reading], *, openmetrics: bool) -> Iterator[str]:
-    """Each reading as text for Prometheus."""
-    for reading in readings:
-        name = f"{reading.name}_total" if reading.kind == "counter" else reading.name
-        lines = [
-            sample(name, label_text(reading.labels, [clean(value) for value in values]), number)
-            for values, number in sorted(reading.samples.items())
-        ]
-        yield header(reading.name, reading.kind, reading.help, openmetrics=openmetrics) + "".join(lines)

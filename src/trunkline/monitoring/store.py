@@ -6,7 +6,7 @@ operations and by the event stream; read by the collector and by exporters.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from math import inf
 from threading import Lock
 
@@ -159,12 +159,12 @@ class MetricStore:
                 self._work_in(series)
             return group.windows.read(self.clock(), seconds, ago=ago, reach=reach)
 
-    def cumulative(self, series: Series, positions: Sequence[int]) -> tuple[list[int], int, float]:
-        """Return counts up to each position in `BOUNDS`, the count and the sum (s) of one series, all of one moment."""
+    def distribution(self, series: Series) -> tuple[dict[int, int], int, float]:
+        """Return the buckets hit (by index into `BOUNDS`), the count and the sum (s) of one series, of one moment."""
         with self._lock:
             self._work_in(series)
             histogram = series.histogram
-            return histogram.cumulative(positions), histogram.count, histogram.total
+            return histogram.buckets.copy(), histogram.count, histogram.total
 
     def last_request(self, several: Iterable[Series]) -> float | None:
         """Return when the latest record of `several` ended, in seconds since the epoch."""
