@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 from urllib.parse import urlsplit, urlunsplit
 
 from trunkline.policy import ServerPolicy, require
+from trunkline.secrets import Secrets, secrets_in
 
 __all__ = ["Endpoint", "HttpEndpoint", "InProcessEndpoint", "ServerSettings", "StdioEndpoint", "settings_of"]
 
@@ -26,11 +27,15 @@ class StdioEndpoint:
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Added to a minimal inherited environment (HOME, LOGNAME, PATH, SHELL, TERM, USER)."""
     cwd: str | None = None
+    hidden: tuple[str, ...] = field(default=(), repr=False, compare=False)
+    """Values that are secrets although it cannot be seen where they stand: those that variables gave."""
+    secrets: Secrets = field(init=False, repr=False, compare=False)
+    """What must not be shown of what the server says: it may say again what it was given."""
 
     @property
     def label(self) -> str:
         """What may be shown of it: the program, never its arguments."""
-        return f"stdio:{self.command.rsplit('/', 1)[-1]}"
+        return self.secrets.mask(f"stdio:{self.command.rsplit('/', 1)[-1]}")
 
     @property
     def identity(self) -> str:
@@ -39,6 +44,8 @@ class StdioEndpoint:
 
     def __post_init__(self) -> None:
         require(bool(self.command), "command", self.command, "the program to start")
+        given = secrets_in({"args": self.args, "env": self.env})
+        object.__setattr__(self, "secrets", Secrets((*self.hidden, *given)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +54,16 @@ class HttpEndpoint:
 
     url: str = field(repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    hidden: tuple[str, ...] = field(default=(), repr=False, compare=False)
+    """Values that are secrets although it cannot be seen where they stand: those that variables gave."""
+    secrets: Secrets = field(init=False, repr=False, compare=False)
+    """What must not be shown of what the server says: it may say again what it was sent."""
 
     @property
     def label(self) -> str:
-        """What may be shown of it: scheme, host, port and path, never user information or a query."""
+        """What may be shown of it: scheme, host, port and path; no user information, no query, no key in the path."""
         parts = urlsplit(self.url)
-        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+        return self.secrets.mask(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}")
 
     @property
     def identity(self) -> str:
@@ -64,6 +75,8 @@ class HttpEndpoint:
         # A mistaken address may hold a credential like any other.
         shown = self.url.partition("#")[0].partition("?")[0].rpartition("@")[2]
         require(self.url.startswith(("http://", "https://")), "url", shown, "an http:// or https:// address")
+        given = secrets_in({"url": self.url, "headers": self.headers})
+        object.__setattr__(self, "secrets", Secrets((*self.hidden, *given)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +85,8 @@ class InProcessEndpoint:
 
     server: Any = field(repr=False)
     """An `mcp.server.Server` or `mcp.server.MCPServer`."""
+    secrets: Secrets = field(default_factory=Secrets, init=False, repr=False, compare=False)
+    """None: nothing of a configuration reaches it."""
 
     @property
     def label(self) -> str:

@@ -16,6 +16,7 @@ from trunkline.config.document import Document, parse, read_file
 from trunkline.config.lines import KeyPath
 from trunkline.config.policies import NO_EFFECT, overlay
 from trunkline.config.report import Report, nearest, printable
+from trunkline.config.secrecy import with_secrets
 from trunkline.config.servers import SLIP, read_replicas, read_servers
 from trunkline.config.settings import ServerSettings, Settings
 from trunkline.config.variables import expand
@@ -95,7 +96,8 @@ def settings_from(document: Document, environ: Mapping[str, str]) -> Settings:
     if not endpoints:
         report.notice((), "no server is configured: name one under mcpServers")
     report.raise_problems()
-    return Settings(document.source, servers, tools, domains, cache, report.notices)
+    servers, secrets = with_secrets(servers, ours, report.hidden.keys() - {*servers, *domains})
+    return Settings(document.source, servers, tools, domains, cache, secrets=secrets, notices=report.notices)
 
 
 def _check_roots(document: Document, report: Report) -> None:

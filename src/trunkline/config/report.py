@@ -16,6 +16,7 @@ from typing import Any
 
 from trunkline.config.lines import KeyPath
 from trunkline.errors import ConfigError
+from trunkline.secrets import is_secret_name, looks_ordinary
 
 __all__ = ["Report", "nearest", "printable"]
 
@@ -38,6 +39,8 @@ class Report:
         self._unresolved: set[KeyPath] = set()
         self._problems: list[tuple[int, str]] = []
         self._notices: list[tuple[int, str]] = []
+        self.hidden: dict[str, None] = {}
+        """Values of variables that may be secrets, in file order."""
 
     @property
     def notices(self) -> tuple[str, ...]:
@@ -61,6 +64,14 @@ class Report:
         """Record that the text at `path` has no value, so that nothing else is said about it."""
         self._unresolved.add(path)
         self.problem(path, text)
+
+    def substituted(self, variable: str, value: str) -> None:
+        """Record that a variable's value stands in the configuration: it is kept out of sight unless plainly harmless.
+
+        People give variables what must not stand in a file. By the name nothing is harmless that speaks of a secret.
+        """
+        if is_secret_name(variable) or not looks_ordinary(value):
+            self.hidden[value] = None
 
     def mismatch(self, path: KeyPath, expected: str) -> None:
         """Record that the value at `path`, or its absence, is not what was expected."""

@@ -12,6 +12,7 @@ from types import MappingProxyType
 
 from trunkline.endpoint import ServerSettings
 from trunkline.policy import CacheSettings, DomainPolicy, ToolPolicy
+from trunkline.secrets import Secrets
 
 __all__ = ["ServerSettings", "Settings"]
 
@@ -29,6 +30,8 @@ class Settings:
     domains: Mapping[str, DomainPolicy] = field(default_factory=lambda: MappingProxyType({}))
     """By the domain's name; a domain that is not named here has `DomainPolicy()`."""
     cache: CacheSettings = field(default_factory=CacheSettings)
+    secrets: Secrets = field(default_factory=Secrets, repr=False, compare=False)
+    """What must not be shown: values of variables, credentials in headers, addresses, arguments and environments."""
     notices: tuple[str, ...] = ()
     """One line each, in file order: what was accepted and does nothing. For a log, a health page or a user."""
     is_fallback: bool = False

@@ -50,6 +50,8 @@ def _substituted(text: str, path: KeyPath, environ: Mapping[str, str], report: R
             report.unresolved(path, "it has a ${ that names no variable; write ${NAME}, or $${ for a plain ${")
             return ""
         found = environ.get(name)
+        if found:
+            report.substituted(name, found)
         if default is not None:
             return found or str(default).removeprefix(":-")
         if found is None:

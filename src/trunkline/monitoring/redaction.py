@@ -10,22 +10,16 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-__all__ = ["REDACTED", "is_secret_name", "redact", "redact_value"]
+from trunkline.secrets import REDACTED, TELLING, is_secret_name
 
-REDACTED: Final = "[redacted]"
+__all__ = ["REDACTED", "is_secret_name", "redact", "redact_value"]
 
 _DEPTH: Final = 6
 """Levels of nested values looked into; what lies deeper is replaced whole."""
 
-_GIVEAWAY: Final = (
-    r"(?:pass(?:word|wd|phrase)|pwd|secret|token(?!s)|api[_-]?key|access[_-]?key|private[_-]?key|credential"
-    r"|authorization|cookie|signature|session[_-]?id)"
-)
-_SECRET_NAME: Final = re.compile(_GIVEAWAY, re.IGNORECASE)
-
 # `name=value`, `name: value`, `"name": "value"`: from the giveaway on, since what stands before it is kept anyway.
 _ASSIGNED: Final = re.compile(
-    rf"(?P<name>{_GIVEAWAY}[\w-]{{0,64}}[\"']?\s{{0,4}}[:=]\s{{0,4}})"
+    rf"(?P<name>{TELLING}[\w-]{{0,64}}[\"']?\s{{0,4}}[:=]\s{{0,4}})"
     r"(?!\[redacted\])(?:\"[^\"\n]*\"?|'[^'\n]*'?|(?:(?:bearer|basic|digest|negotiate|token)\s+)?[^\s\"'&,;)\]}]+)",
     re.IGNORECASE,
 )
@@ -59,11 +53,6 @@ def redact(text: str) -> str:
     text = _ASSIGNED.sub(rf"\g<name>{REDACTED}", text)
     text = _SCHEME.sub(rf"\g<scheme> {REDACTED}", text)
     return _TOKENS.sub(REDACTED, text)
-
-
-def is_secret_name(name: str) -> bool:
-    """Whether what is called `name` is to be taken for a secret, whatever it looks like."""
-    return _SECRET_NAME.search(name) is not None
 
 
 def redact_value(value: Any, *, depth: int = _DEPTH) -> Any:

@@ -12,10 +12,11 @@ from pydantic import ValidationError
 
 from trunkline.call import Call, Delivery
 from trunkline.errors import CallFailed, ConnectionLost, InvalidResult, ServerError
+from trunkline.secrets import Secrets
 from trunkline.transport.http import describe
 from trunkline.transport.wire import Wire
 
-__all__ = ["is_lost_session", "is_unreachable", "translate"]
+__all__ = ["cause_of", "is_lost_session", "is_unreachable", "translate"]
 
 _CLOSED_BY_SDK = ("Connection closed", "SSE stream")
 """How the SDK's own messages for a lost connection begin; any other -32000 is the server's own error."""
@@ -44,15 +45,18 @@ def is_lost_session(error: Exception, wire: Wire, *, has_session: bool) -> bool:
     return wire.status == 404 or (wire.status == 400 and "session" in error.message.lower())
 
 
-def translate(error: Exception, call: Call, wire: Wire, *, incident: object) -> CallFailed:
-    """The error to raise for one failed attempt; `incident` identifies the connection it was made on."""
+def translate(error: Exception, call: Call, wire: Wire, *, incident: object, secrets: Secrets) -> CallFailed:
+    """The error to raise for one failed attempt; `incident` identifies the connection it was made on.
+
+    A server may say again what it was given: `secrets` is what must not be in the error.
+    """
     if wire.fault is not None:
-        words = f"the connection to server {call.server!r} failed ({describe(wire.fault)})"
+        words = f"the connection to server {call.server!r} failed ({secrets.mask(describe(wire.fault))})"
         return ConnectionLost(words, delivery=wire.delivery, incident=incident, tool=call.name, server=call.server)
     if isinstance(error, MCPError):
-        return _translate_answer(error, call, wire, incident)
+        return _translate_answer(_masked(error, secrets), call, wire, incident)
     if isinstance(error, ValidationError | RuntimeError | ValueError):
-        problem = _first_line(error)
+        problem = _first_line(error, secrets)
         return InvalidResult(
             f"server {call.server!r} answered {call.name!r} with no valid result: {problem}",
             tool=call.name,
@@ -102,6 +106,19 @@ def _translate_status(error: MCPError, call: Call, status: int, retry_after: flo
     )
 
 
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
+def cause_of(error: Exception, secrets: Secrets) -> Exception | None:
+    """What a translated error may be raised from: nothing where its words hold a secret that cannot be taken out."""
+    if isinstance(error, MCPError):
+        return _masked(error, secrets)
+    words = str(error)
+    return error if secrets.mask(words) == words else None
+
+
+def _masked(error: MCPError, secrets: Secrets) -> MCPError:
+    message, data = secrets.mask(error.message), secrets.mask_value(error.data)
+    return error if (message, data) == (error.message, error.data) else MCPError(error.code, message, data)
+
+
+def _first_line(error: Exception, secrets: Secrets) -> str:
+    lines = secrets.mask(str(error)).strip().splitlines()
     return lines[0][:200] if lines else type(error).__name__

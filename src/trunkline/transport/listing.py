@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Literal, Protocol, TypedDict, TypeVar
 
-from mcp_types import CacheableResult, PaginatedRequestParams
+from mcp_types import CacheableResult, PaginatedRequestParams, Tool
 
-__all__ = ["Hints", "every_page", "hints_of"]
+from trunkline.secrets import Secrets
+
+__all__ = ["Hints", "every_page", "hints_of", "shown"]
 
 _MAX_PAGES = 1000
 """A paginator that never ends must not hang a connection."""
@@ -55,3 +57,12 @@ async def every_page(fetch: Callable[[PaginatedRequestParams | None], Awaitable[
         params = PaginatedRequestParams(cursor=cursor)
     msg = f"the server's listing has more than {_MAX_PAGES} pages"
     raise RuntimeError(msg)
+
+
+def shown(tool: Tool, secrets: Secrets) -> Tool:
+    """The tool as it may be shown to anybody: a description that says again what its server was given is masked."""
+    if not secrets:
+        return tool
+    said = tool.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    masked = secrets.mask_value(said)
+    return tool if masked == said else Tool.model_validate(masked)

@@ -20,9 +20,10 @@ from trunkline.endpoint import Endpoint, HttpEndpoint, InProcessEndpoint, StdioE
 from trunkline.policy import Era
 from trunkline.transport.changes import Changed, read_change
 from trunkline.transport.era import EraUndecided, PinnedEra, negotiate
+from trunkline.transport.faults import cause_of
 from trunkline.transport.http import open_http
 from trunkline.transport.inprocess import open_in_process
-from trunkline.transport.reasons import SessionFailed, presentable, reason_for
+from trunkline.transport.reasons import SessionFailed, blot_out, presentable, reason_for
 from trunkline.transport.session import Session
 from trunkline.transport.stdio import ChildProcess, open_stdio
 from trunkline.transport.wire import TrackingDispatcher, Wire, Wires
@@ -66,7 +67,8 @@ async def open_session(
             dispatcher, explain = await _connect(stack, settings, wires)
         except (OSError, ValueError) as error:
             hopeless = isinstance(error, FileNotFoundError | PermissionError)
-            raise SessionFailed(presentable(reason_for(error, wire), endpoint), hopeless=hopeless) from error
+            cause = cause_of(error, blot_out(endpoint))
+            raise SessionFailed(presentable(reason_for(error, wire), endpoint), hopeless=hopeless) from cause
         tracking = TrackingDispatcher(
             dispatcher,
             wires,
@@ -89,7 +91,7 @@ async def open_session(
             if not _is_end(error, wire) and wire.fault is None:
                 settings.pinned.clear()
             failure = SessionFailed(presentable(await explain.why(error, wire), endpoint))
-            failure.__cause__ = error
+            failure.__cause__ = cause_of(error, blot_out(endpoint))
         else:
             yield Session(client, endpoint, on_lost=on_lost, explain=explain.why)
     # Raised out here, because the task groups in the stack would wrap it.

@@ -11,14 +11,13 @@ import re
 from mcp import MCPError
 
 from trunkline.endpoint import Endpoint, HttpEndpoint, InProcessEndpoint, StdioEndpoint
+from trunkline.secrets import Secrets
 from trunkline.transport.http import describe
 from trunkline.transport.wire import Wire
 
-__all__ = ["SessionFailed", "presentable", "reason_for"]
+__all__ = ["SessionFailed", "blot_out", "presentable", "reason_for"]
 
 _LONGEST = 300
-_SHORTEST_SECRET = 6
-"""Characters; blotting out shorter values would eat ordinary words."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 
 
@@ -57,20 +56,18 @@ def _first_leaf(error: BaseException) -> BaseException:
 
 def presentable(text: str, endpoint: Endpoint) -> str:
     """`text` on one line, cut short, without the endpoint's secrets."""
-    for secret in _secrets(endpoint):
-        text = text.replace(secret, "[redacted]")
-    text = _CONTROL.sub(" ", text).strip()
+    text = _CONTROL.sub(" ", blot_out(endpoint).mask(text)).strip()
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 
-def _secrets(endpoint: Endpoint) -> list[str]:
+def blot_out(endpoint: Endpoint) -> Secrets:
+    """What must not be in words about an endpoint's failures: beside its secrets, all that its server was given."""
     match endpoint:
         case StdioEndpoint():
-            values = list(endpoint.env.values())
+            given = Secrets(endpoint.env.values())
         case HttpEndpoint():
-            # Of "Bearer abc" the part after the space is the secret.
-            values = [part for value in endpoint.headers.values() for part in (value, value.rpartition(" ")[2])]
-            values += [endpoint.url] if endpoint.url != endpoint.label else []
+            address = (endpoint.url,) if endpoint.url != endpoint.label else ()
+            given = Secrets((*endpoint.headers.values(), *address))
         case InProcessEndpoint():
-            values = []
-    return sorted((value for value in values if len(value) >= _SHORTEST_SECRET), key=len, reverse=True)
+            given = Secrets()
+    return Secrets.union((endpoint.secrets, given))

@@ -19,9 +19,9 @@ from trunkline.endpoint import Endpoint, HttpEndpoint
 from trunkline.errors import CallFailed, ConnectionLost, InvalidResult
 from trunkline.resilience.incidents import IncidentGrouping
 from trunkline.transport.changes import announced
-from trunkline.transport.faults import is_lost_session, is_unreachable, translate
-from trunkline.transport.listing import every_page, hints_of
-from trunkline.transport.reasons import SessionFailed, presentable
+from trunkline.transport.faults import cause_of, is_lost_session, is_unreachable, translate
+from trunkline.transport.listing import every_page, hints_of, shown
+from trunkline.transport.reasons import SessionFailed, blot_out, presentable
 from trunkline.transport.wire import CURRENT_WIRE, Wire
 
 __all__ = ["Session"]
@@ -44,6 +44,7 @@ class Session:
     ) -> None:
         self._client = client
         self._endpoint = endpoint
+        self._secrets = blot_out(endpoint)
         self._on_lost = on_lost
         self._explain = explain
         self._listed: frozenset[str] = frozenset()
@@ -77,7 +78,7 @@ class Session:
         except _FAULTS as error:
             failure = self._failure(error, call, wire, started)
             wire.delivery = failure.delivery
-            raise failure from error
+            raise failure from cause_of(error, self._secrets)
         except CallFailed as error:
             wire.delivery = error.delivery
             raise
@@ -99,7 +100,7 @@ class Session:
             return ConnectionLost(
                 words, delivery=Delivery.NOT_SENT, incident=incident, tool=call.name, server=call.server
             )
-        failure = translate(error, call, wire, incident=incident)
+        failure = translate(error, call, wire, incident=incident, secrets=self._secrets)
         if is_unreachable(wire):
             self._on_lost("nothing listens at the server's address")
         return failure
@@ -157,7 +158,7 @@ class Session:
             return []
         async with self._own_request():
             pages = await every_page(lambda page: self._client.list_tools(params=page))
-        tools = [tool for page in pages for tool in page.tools]
+        tools = [shown(tool, self._endpoint.secrets) for page in pages for tool in page.tools]
         self._listed = frozenset(tool.name for tool in tools)
         return tools
 
@@ -204,7 +205,8 @@ class Session:
         except _FAULTS as error:
             if is_unreachable(wire):
                 self._on_lost("nothing listens at the server's address")
-            raise SessionFailed(presentable(await self._explain(error, wire), self._endpoint)) from error
+            words = presentable(await self._explain(error, wire), self._endpoint)
+            raise SessionFailed(words) from cause_of(error, self._secrets)
         finally:
             CURRENT_WIRE.reset(token)
 

@@ -7,6 +7,7 @@ so that grandchildren go too.
 from __future__ import annotations
 
 import os
+import re
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -54,7 +55,11 @@ class ChildProcess:
             how = f"the server's process was ended by {signal.Signals(-code).name}"
         else:
             how = f"the server's process exited with status {code}"
-        said = self.stderr.decode("utf-8", "replace").strip().splitlines()
+        kept = self.stderr.decode("utf-8", "replace")
+        if len(self.stderr) == _STDERR_TAIL:
+            # Of what was cut off the rest is not told: half a secret would not be known for one.
+            kept = re.sub(r"\A\S*", "", kept)
+        said = kept.strip().splitlines()
         return f"{how}: {said[-1]}" if said else how
 
     async def settle(self) -> None:

@@ -13,7 +13,8 @@ from mcp_types import CONNECTION_CLOSED, INTERNAL_ERROR, INVALID_REQUEST, PARSE_
 
 from trunkline import CallFailed, ConnectionLost, Delivery, InvalidResult, ServerError
 from trunkline.call import Call
-from trunkline.transport.faults import is_lost_session, is_unreachable, translate
+from trunkline.secrets import Secrets
+from trunkline.transport.faults import cause_of, is_lost_session, is_unreachable, translate
 from trunkline.transport.wire import Wire
 
 STAND_IN = "Server returned an error response"
@@ -183,7 +184,7 @@ def call() -> Call:
 def test_a_failure_becomes_one_of_ours_and_says_what_is_known_about_delivery(row: Row) -> None:
     incident = object()
 
-    error = translate(row.error, call(), row.wire, incident=incident)
+    error = translate(row.error, call(), row.wire, incident=incident, secrets=Secrets())
 
     assert type(error) is row.kind
     assert error.delivery is row.delivery
@@ -227,3 +228,25 @@ def test_a_forgotten_session_is_told_from_other_refusals(
 
     assert is_lost_session(error, sent(status=status), has_session=has_session) is is_lost
     assert is_lost_session(ValueError(message), sent(status=status), has_session=has_session) is False
+
+
+SECRETS = Secrets(["hunter2-planted"])
+
+
+def test_what_a_server_says_again_of_its_credentials_is_in_no_error_and_not_in_its_cause() -> None:
+    said = MCPError(-32050, "you sent hunter2-planted", {"headers": ["hunter2-planted"], "n": 1})
+    error = translate(said, call(), sent(), incident=object(), secrets=SECRETS)
+    assert isinstance(error, ServerError)
+    assert "answered 's_x' with error -32050: you sent [redacted]" in str(error)
+    assert error.data == {"headers": ["[redacted]"], "n": 1}
+    cause = cause_of(said, SECRETS)
+    assert isinstance(cause, MCPError)
+    assert (cause.code, cause.message) == (-32050, "you sent [redacted]")
+
+
+def test_an_error_that_is_translated_keeps_its_cause_only_where_that_holds_no_secret() -> None:
+    harmless = ValueError("no field result")
+    assert cause_of(harmless, SECRETS) is harmless
+    assert cause_of(ValueError("input_value='hunter2-planted'"), SECRETS) is None
+    error = translate(ValueError("input_value='hunter2-planted'"), call(), sent(), incident=object(), secrets=SECRETS)
+    assert str(error).endswith("no valid result: input_value='[redacted]'")
