@@ -233,7 +233,9 @@ def test_any_request_beside_the_mcp_endpoint_is_answered_or_refused(fuzzed: Fuzz
 
 def test_the_api_answers_as_its_own_description_says(fuzzed: Fuzzed, report: Report) -> None:
     """By schemathesis: methods, headers and parameters that the description knows, and ones that it does not."""
-    described = schemathesis.openapi.from_url(f"{fuzzed.gateway.url}/openapi.json")
+    whole = schemathesis.openapi.from_url(f"{fuzzed.gateway.url}/openapi.json")
+    # A stream without an end: schemathesis would wait for it.
+    described = whole.exclude(path="/api/v1/events")
     cases, wrong = 0, list[str]()
     for event in from_schema(described).execute():
         if isinstance(event, (events.NonFatalError, events.FatalError)):

@@ -25,6 +25,7 @@ from trunkline.gateway.caching import cache_routes
 from trunkline.gateway.guard import Guard, refusal, require_loopback
 from trunkline.gateway.openapi import document
 from trunkline.gateway.server import build_server, http_endpoint
+from trunkline.gateway.viewing import Viewing
 from trunkline.infrastructure import Infrastructure
 from trunkline.monitoring.prometheus import PrometheusExporter
 from trunkline.monitoring.scrape import MetricsPage
@@ -42,17 +43,18 @@ _FILES: Final = (
 def build_app(infra: Infrastructure, host: str, port: int, *, patience: float = 10.0) -> Starlette:
     """Return the application for `infra`, which whoever serves it has entered or is entering.
 
-    `host` and `port` are where it is served; `app.state.close_streams()` ends the open streams of 2026-07-28.
+    `host` and `port` are where it is served; `app.state.close_streams()` ends the streams that are open.
     A reader that takes in nothing for `patience` seconds is hung up on, streams of MCP apart.
     Raises ConfigError where `host` is not a loopback address.
     """
     require_loopback(host)
     server = build_server(infra)
     manager, endpoint = http_endpoint(server)
+    viewing = Viewing(infra)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
-        async with manager.run():
+        async with manager.run(), viewing.running():
             yield
 
     async def live(_request: Request) -> Response:
@@ -78,6 +80,7 @@ def build_app(infra: Infrastructure, host: str, port: int, *, patience: float = 
             Route("/health/ready", ready),
             Route("/metrics", MetricsPage(PrometheusExporter(infra.metrics)), methods=["GET"]),
             Route("/api/v1/status", everything),
+            *viewing.routes(),
             Route("/api/v1/tools", tools),
             *cache_routes(infra),
             Route("/openapi.json", openapi),
@@ -89,7 +92,12 @@ def build_app(infra: Infrastructure, host: str, port: int, *, patience: float = 
     )
     # An address with a slash too many is unknown, not moved.
     app.router.redirect_slashes = False
-    app.state.close_streams = server.announcements.listen.close
+
+    def close_streams() -> None:
+        server.announcements.listen.close()
+        viewing.close()
+
+    app.state.close_streams = close_streams
     return app
 
 

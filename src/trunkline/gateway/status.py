@@ -17,7 +17,7 @@ from trunkline.infrastructure import Infrastructure
 from trunkline.registry.tool import Tool
 from trunkline.replica import Replica
 
-__all__ = ["overall", "readiness", "status", "tools"]
+__all__ = ["overall", "readiness", "stack_facts", "status", "tools"]
 
 _CIRCUITS = ("closed", "half_open", "open")
 """From the best to the worst."""
@@ -133,24 +133,29 @@ def _dependency(part: DependencyHealth) -> dict[str, Any]:
 
 def _server(infra: Infrastructure, part: DependencyHealth, shown: tuple[Tool, ...]) -> dict[str, Any]:
     names = [tool.name for tool in shown if tool.server == part.name]
-    told = _dependency(part) | {
-        "tools": len(names),
-        "availability": _availability(infra, names[0]) if names else None,
+    facts = stack_facts(infra, part.name)
+    replicas = [_dependency(health) | told for health, told in zip(part.replicas, facts["replicas"], strict=False)]
+    availability = _availability(infra, names[0]) if names else None
+    return _dependency(part) | {"tools": len(names), "availability": availability, **facts, "replicas": replicas}
+
+
+def stack_facts(infra: Infrastructure, server: str) -> dict[str, Any]:
+    """Return `era`, `circuit` and `connections` of a server, and the same of each of its `replicas`."""
+    told: dict[str, Any] = {
         "era": "",
         "circuit": "closed",
         "connections": {"ready": 0, "opening": 0, "in_flight": 0, "waiting": 0},
         "replicas": [],
     }
-    stack = infra.mcp_client.fleet.stacks.get(part.name)
+    stack = infra.mcp_client.fleet.stacks.get(server)
     if stack is not None:
-        replicas = [_replica(replica) for replica in stack.replicas]
+        replicas = told["replicas"] = [_replica(replica) for replica in stack.replicas]
         told["era"] = next((replica["era"] for replica in replicas if replica["era"]), "")
         # The best of them: while one circuit is closed, calls get through.
         told["circuit"] = min((replica["circuit"] for replica in replicas), key=_CIRCUITS.index)
         told["connections"] = {
             count: sum(replica["connections"][count] for replica in replicas) for count in told["connections"]
         }
-        told["replicas"] = [_dependency(health) | facts for health, facts in zip(part.replicas, replicas, strict=False)]
     return told
 
 

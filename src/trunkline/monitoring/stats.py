@@ -11,7 +11,7 @@ from typing import Any, Final, Literal, TypeAlias
 from trunkline.monitoring.histogram import Histogram
 from trunkline.monitoring.windows import Span
 
-__all__ = ["METRICS", "DomainStats", "Metric", "Trend", "measure", "summarise"]
+__all__ = ["METRICS", "DomainStats", "Metric", "Trend", "measure", "significant", "summarise"]
 
 Metric: TypeAlias = Literal["p50", "p90", "p95", "p99", "mean", "min", "max", "rate", "error_ratio"]
 
@@ -22,6 +22,11 @@ _STEADY: Final = 0.2
 
 _ENOUGH: Final = 10
 """Requests both spans need before a change means anything."""
+
+
+def significant(value: float, digits: int) -> float:
+    """Return `value` with so many significant digits: what is only looked at need not change with every request."""
+    return float(f"{value:.{digits}g}")
 
 
 @dataclass(frozen=True, slots=True)

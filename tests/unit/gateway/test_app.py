@@ -22,12 +22,15 @@ PATHS = (
     "/health/ready",
     "/metrics",
     "/api/v1/status",
+    "/api/v1/view",
     "/api/v1/tools",
     "/api/v1/cache",
     "/openapi.json",
 )
 ORDERS = ("/api/v1/cache/invalidate", "/api/v1/cache/clear")
 """What is posted to."""
+STREAM = "/api/v1/events"
+"""What has no end."""
 
 
 @pytest.mark.parametrize("path", [*PATHS, *ORDERS, "/static/status.js", "/nothing"])
@@ -141,7 +144,7 @@ async def test_the_description_names_every_json_path_and_describes_the_status_as
     async with gateway("lab") as (_, client):
         described = (await client.get("/openapi.json")).json()
         told = (await client.get("/api/v1/status")).json()
-    assert set(described["paths"]) == {*PATHS, *ORDERS} - {"/", "/mcp", "/openapi.json"}
+    assert set(described["paths"]) == {*PATHS, *ORDERS, STREAM} - {"/", "/mcp", "/openapi.json"}
     assert set(described["components"]["schemas"]["Status"]["required"]) == set(told)
     server = described["components"]["schemas"]["Server"]["allOf"][1]["required"]
     assert set(server) | {"name", "state", "since", "reason"} == set(told["servers"][0])

@@ -1,0 +1,95 @@
+"""The description of what people look at: the view, its stream, and what stands behind them. A part of `openapi`."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from trunkline.gateway.schemas import (
+    CIRCUIT,
+    COUNT,
+    HEALTH,
+    MOMENT,
+    SECONDS,
+    SHARE,
+    TEXT,
+    TRUTH,
+    Schema,
+    answer,
+    get,
+    list_of,
+    map_of,
+    object_of,
+    optional,
+    ref,
+)
+
+__all__ = ["view_paths", "view_schemas"]
+
+_RATE: Final[Schema] = {"type": "number", "minimum": 0, "description": "per second"}
+_STREAM: Final = (
+    "Server-sent events. The first has the type `view` and everything (`View`); those of type `patch` that follow, one "
+    "a second, are JSON Merge Patches (RFC 7396), which make the present view of the one told before. A viewer that "
+    "falls behind, or comes again, is told a whole `view`. Comments keep the connection alive."
+)
+
+
+def view_paths() -> dict[str, Any]:
+    """The paths, by what stands after the gateway's address."""
+    stream = {"description": _STREAM, "content": {"text/event-stream": {"schema": TEXT}}}
+    full = answer("As many as there may be are watching", "Refusal")
+    return {
+        "/api/v1/view": get("What the dashboard shows", {"200": answer("At most a second old", "View")}),
+        "/api/v1/events": get("What the dashboard shows, as it changes", {"200": stream, "503": full}),
+    }
+
+
+def view_schemas() -> dict[str, Any]:
+    """Schemas by name. Of the view nothing is null: what is not known is left out."""
+    durations = dict.fromkeys(("p50", "p95", "p99"), SECONDS)
+    spark = list_of(_RATE) | {"description": "each ten seconds that are over, up to five minutes, oldest first"}
+    numbers = optional(object_of(rate=_RATE, in_flight=COUNT), error_ratio=SHARE, **durations)
+    row = {
+        **numbers["properties"],
+        "badness": {"type": "integer", "minimum": 0, "description": "the larger, the sooner it is to be looked at"},
+        "spark": spark,
+    }
+    must = ["badness", "rate", "in_flight", "spark"]
+    state = object_of(state=HEALTH, since=MOMENT, reason=TEXT)
+    server = {
+        **row,
+        **state["properties"],
+        "waiting": COUNT | {"description": "calls that wait for a connection"},
+        "circuit": CIRCUIT,
+        "era": {"type": "string", "description": "protocol version; empty before the first connection"},
+        "tools": COUNT,
+    }
+    point = optional(object_of(rate=_RATE, errors=_RATE), **durations)
+    minute = optional(object_of(requests=COUNT, rate=_RATE, in_flight=COUNT, unattributed=SHARE), error_ratio=SHARE)
+    return {
+        "Row": {"type": "object", "required": must, "properties": row},
+        "ServerRow": {
+            "type": "object",
+            "required": [*must, "state", "since", "reason", "waiting", "circuit", "era", "tools"],
+            "properties": server,
+        },
+        "View": object_of(
+            version=TEXT,
+            at=MOMENT,
+            started=MOMENT,
+            overall=optional(object_of(state=HEALTH, sentence=TEXT, reasons=list_of(TEXT)), since=MOMENT),
+            totals=optional(minute, **durations)
+            | {"description": "the last minute of all domains; `unattributed` is the share that no domain claimed"},
+            circuits=object_of(closed=COUNT, half_open=COUNT, open=COUNT) | {"description": "servers by circuit"},
+            cache=optional(
+                object_of(enabled=TRUTH, entries=COUNT, bytes=COUNT, max_bytes=COUNT), hit_ratio=SHARE, redis=HEALTH
+            ),
+            history=map_of(point)
+            | {"description": "ten minutes in points of ten seconds, by when each began, in seconds since the epoch"},
+            domains=map_of(ref("Row")) | {"description": "each domain's last minute"},
+            servers=map_of(ref("ServerRow")) | {"description": "each server's last minute, attempt by attempt"},
+            others=map_of(state) | {"description": "what is no MCP server: the shared cache, the configuration file"},
+            config=object_of(source=TEXT, is_fallback=TRUTH, notices=list_of(TEXT)),
+            loop_lag=SECONDS,
+            ours=map_of(COUNT) | {"description": "what of our own is being lost, by kind; all 0 while all is well"},
+        ),
+    }

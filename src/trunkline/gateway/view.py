@@ -1,0 +1,142 @@
+"""The one view that everybody looks at: the web page, `trunkline top`, and who asks `/api/v1/view`. Reads; no I/O.
+
+Its shape is described once, as `View` in `openapi_view`. It is made for JSON Merge Patch: named things are objects by
+name, not lists; nothing is null, what is not known is left out; numbers are rounded to what an eye can tell apart.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from importlib.metadata import version
+from typing import Any, Final
+
+from trunkline.call import UNATTRIBUTED
+from trunkline.gateway.caching import cache_summary
+from trunkline.gateway.status import overall, stack_facts
+from trunkline.health.report import DependencyHealth
+from trunkline.infrastructure import Infrastructure
+from trunkline.monitoring.histogram import Histogram
+from trunkline.monitoring.series import Group
+from trunkline.monitoring.stats import significant
+from trunkline.monitoring.timeline import Timeline
+from trunkline.monitoring.windows import Span
+
+__all__ = ["View"]
+
+_BADNESS: Final = {"down": 1000, "degraded": 500, "unknown": 200, "healthy": 0, "open": 300, "half_open": 100}
+
+
+class View:
+    """Makes the view of one infrastructure, again and again."""
+
+    def __init__(self, infra: Infrastructure) -> None:
+        self.timeline = Timeline(infra.metrics.store)
+        """Has to be advanced every ten seconds, whether anybody looks or not."""
+        self._infra = infra
+
+    def __repr__(self) -> str:
+        return f"<View {self._infra!r} {self.timeline!r}>"
+
+    def __call__(self) -> dict[str, Any]:
+        """Return how everything is right now. Moments in seconds since the epoch, durations in seconds."""
+        infra, store = self._infra, self._infra.metrics.store
+        self.timeline.advance()
+        report = infra.health.report()
+        names = {tool.server: tool.name for tool in infra.registry.tools()}
+        tools = Counter(tool.server for tool in infra.registry.tools())
+        servers = {part.name: self._server(part, tools[part.name]) for part in report.servers}
+        # What counts for one of a server's tools counts for all of them.
+        callable_now = sum(tools[server] for server, name in names.items() if infra.registry.is_available(name))
+        circuits = Counter(server["circuit"] for server in servers.values())
+        domains, totals = self._domains()
+        return {
+            "version": version("trunkline"),
+            "at": round(store.wall(), 1),
+            "started": round(store.wall() - (store.clock() - store.started)),
+            "overall": _without_none(overall(report, callable_now)),
+            "totals": totals,
+            "circuits": {state: circuits[state] for state in ("closed", "half_open", "open")},
+            "cache": _without_none(cache_summary(infra)),
+            "history": self.timeline.points(),
+            "domains": domains,
+            "servers": servers,
+            "others": {part.name: _state(part) for part in report.others},
+            "config": {
+                "source": infra.settings.source,
+                "is_fallback": infra.settings.is_fallback,
+                "notices": list(infra.settings.notices),
+            },
+            "loop_lag": significant(report.loop_lag, 2),
+            "ours": self._ours(),
+        }
+
+    def _domains(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Each domain's last minute, and that of all together."""
+        told: dict[str, Any] = {}
+        total, errors, rate, in_flight, unattributed = Histogram(), 0, 0.0, 0, 0
+        for name, group in list(self._infra.metrics.store.requests.groups.items()):
+            span = self.timeline.minute(group)
+            row = self._row("domains", name, group, span)
+            told[name] = {"badness": _badness(row), **row}
+            total.merge(span.histogram)
+            errors += span.errors
+            rate += row["rate"]
+            in_flight += row["in_flight"]
+            unattributed += span.histogram.count if name == UNATTRIBUTED else 0
+        totals = {
+            "requests": total.count,
+            "rate": significant(rate, 3),
+            **_durations(total, errors),
+            "in_flight": in_flight,
+            "unattributed": significant(unattributed / total.count, 2) if total.count else 0.0,
+        }
+        return told, totals
+
+    def _server(self, part: DependencyHealth, tools: int) -> dict[str, Any]:
+        group = self._infra.metrics.store.attempts.groups.get(part.name) or Group()
+        facts = stack_facts(self._infra, part.name)
+        row = self._row("servers", part.name, group, self.timeline.minute(group))
+        row |= {"in_flight": facts["connections"]["in_flight"], "waiting": facts["connections"]["waiting"]}
+        state = {**_state(part), "circuit": facts["circuit"], "era": facts["era"], "tools": tools}
+        worse = _BADNESS[part.state] + _BADNESS.get(facts["circuit"], 0)
+        return {"badness": worse + _badness(row), **state, **row}
+
+    def _row(self, kind: str, name: str, group: Group, span: Span) -> dict[str, Any]:
+        return {
+            "rate": self.timeline.rate(span),
+            **_durations(span.histogram, span.errors),
+            "in_flight": len(group.active),
+            "spark": self.timeline.spark(kind, name),
+        }
+
+    def _ours(self) -> dict[str, int]:
+        """What of our own is being lost: nothing, while all is well."""
+        store = self._infra.metrics.store
+        return {
+            "observer_failures": sum(store.observer_failures().values()),
+            "records_lost": sum(store.lost.values()),
+            "answers_abandoned": sum(store.counts("abandoned").values()),
+            "series_overflowed": sum(family.overflowed for family in store.families.values()),
+        }
+
+
+def _durations(histogram: Histogram, errors: int) -> dict[str, float]:
+    """Nothing where there was no request."""
+    if not histogram.count:
+        return {}
+    told = {f"p{q}": significant(histogram.quantile(q / 100), 2) for q in (50, 95, 99)}
+    return {"error_ratio": significant(errors / histogram.count, 2), **told}
+
+
+def _badness(row: dict[str, Any]) -> int:
+    """Up to a hundred for errors, and up to ten for seconds."""
+    errors, seconds = float(row.get("error_ratio", 0.0)), float(row.get("p95", 0.0))
+    return round(100 * errors + min(seconds, 10.0))
+
+
+def _state(part: DependencyHealth) -> dict[str, Any]:
+    return {"state": part.state, "since": round(part.since, 2), "reason": part.reason}
+
+
+def _without_none(told: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in told.items() if value is not None}
