@@ -235,5 +235,31 @@ LEDGER = (
         "contract, Command line",
         "A tour with real servers under load is told to its end: one is killed and recovers, and no write ran twice",
     ),
+    Requirement(
+        "OTEL-SPANS",
+        "issue 5, See everything",
+        "Spans by semconv, tool errors marked: one for each call, one for each attempt below it",
+    ),
+    Requirement("OTEL-CONTEXT", "issue 5, See everything", "W3C context through `_meta`, under the caller's own spans"),
+    Requirement(
+        "OTEL-GATEWAY",
+        "issue 5, See everything",
+        "A request to the gateway is a server span below its caller's, and its calls are below that",
+    ),
+    Requirement(
+        "OTEL-SAMPLING",
+        "issue 5, See everything",
+        "A sampler decides which traces are recorded, and a parent's decision holds",
+    ),
+    Requirement(
+        "OTEL-COST",
+        "issue 5, See everything",
+        "Without an SDK of OpenTelemetry tracing costs 3 us a call or less, and does nothing",
+    ),
+    Requirement(
+        "OTLP-FAILURES",
+        "issue 5, See everything",
+        "A collector that is away, hangs, refuses or answers with errors changes no call, and is counted and shown",
+    ),
 )
 """In the order of the sources."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TypeAlias
 
+from trunkline import clock
+from trunkline.call import Tracer
 from trunkline.events import Event, Observer, ObserverFailed
 
 __all__ = ["EventBus"]
@@ -20,7 +22,9 @@ class EventBus:
     failure of each kind is told to the others as `ObserverFailed`. (The isolation follows trio's instruments.)
     """
 
-    def __init__(self, observers: Iterable[Observer] = ()) -> None:
+    def __init__(self, observers: Iterable[Observer] = (), *, tracer: Tracer | None = None) -> None:
+        """Tell `observers`; `tracer` follows the calls of whatever client uses this bus, None for nobody."""
+        self.tracer = tracer
         self._observers: tuple[_Subscription, ...] = tuple((observer, None) for observer in observers)
         self._by_kind: dict[type[Event], tuple[Observer, ...]] = {}
         self.failures: dict[tuple[str, str], int] = {}
@@ -64,8 +68,18 @@ class EventBus:
 
     def _isolate(self, observer: Observer, event: Event, error: Exception) -> None:
         name = getattr(observer, "__qualname__", None) or type(observer).__qualname__
+        is_first = self._count(name, error)
+        # Announced once per kind, and never about the announcement itself: no recursion without end.
+        if is_first and not isinstance(event, ObserverFailed):
+            self.emit(ObserverFailed(event.at, name, type(error).__name__))
+
+    def note_failure(self, name: str, error: Exception) -> None:
+        """Count a failure of something else that watches, as if it were an observer called `name`."""
+        if self._count(name, error):
+            self.emit(ObserverFailed(clock.now(), name, type(error).__name__))
+
+    def _count(self, name: str, error: Exception) -> bool:
+        """Count it; whether it is the first of its kind."""
         key = (name, type(error).__name__)
         self.failures[key] = self.failures.get(key, 0) + 1
-        # Announced once per kind, and never about the announcement itself: no recursion without end.
-        if self.failures[key] == 1 and not isinstance(event, ObserverFailed):
-            self.emit(ObserverFailed(event.at, name, type(error).__name__))
+        return self.failures[key] == 1

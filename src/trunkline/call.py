@@ -26,10 +26,13 @@ __all__ = [
     "Delivery",
     "Layer",
     "Method",
+    "Place",
     "ProgressCallback",
     "Provenance",
     "Service",
+    "Span",
     "ToolResult",
+    "Tracer",
     "compose",
 ]
 
@@ -78,6 +81,44 @@ class Delivery(Enum):
     """The server answered, well or badly: never tried again."""
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an attempt goes, as far as it may be shown."""
+
+    server: str
+    replica: str | None = None
+    transport: Literal["pipe", "tcp"] | None = None
+    """None in this process."""
+    address: str | None = None
+    """Name or number of the host; None where none is asked."""
+    port: int | None = None
+
+
+class Span(Protocol):
+    """One call or attempt in a trace. Who starts it is inside it until it ends; neither ever raises."""
+
+    @property
+    def trace_id(self) -> str:
+        """The trace's id, 32 hexadecimal digits."""
+        ...
+
+    def attempt(self, call: Call, place: Place, era: str) -> Span | None:
+        """Begin one attempt below; `era` is the version of the protocol. None where it leaves no trace."""
+        ...
+
+    def end(self, outcome: str, error: Exception | None = None) -> None:
+        """End it, in the same task; `outcome` as in the events."""
+        ...
+
+
+class Tracer(Protocol):
+    """Follows calls across processes."""
+
+    def start(self, call: Call) -> Span | None:
+        """Begin a call, below whatever span the task is in; None where it leaves no trace. Never raises."""
+        ...
+
+
 @dataclass(slots=True, eq=False)
 class Call:
     """What a user asked for, once, and what has been learnt about it on the way down.
@@ -105,6 +146,8 @@ class Call:
     """Whom it is made for: answers never cross from one to another. None where nobody is named."""
     tracked: bool = False
     """Whether it was made inside a tracked domain operation, which counts the domain's request itself."""
+    span: Span | None = None
+    """Its place in a trace, for attempts to begin theirs below; None where nobody traces."""
 
     server: str = ""
     """The configured server this call is routed to; empty until it is known."""
@@ -148,6 +191,8 @@ class Provenance:
     """True when the answer is a substitute or stale, or came from a replica that was left out for its failures."""
     duration: float = 0.0
     """Seconds from the call to its answer, queueing and retries included."""
+    trace_id: str | None = None
+    """The trace the call belongs to, 32 hexadecimal digits; None where nobody traces."""
 
 
 _NOWHERE = Provenance()

@@ -11,10 +11,19 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit, urlunsplit
 
+from trunkline.call import Place
 from trunkline.policy import ServerPolicy, require
 from trunkline.secrets import Secrets, secrets_in
 
-__all__ = ["Endpoint", "HttpEndpoint", "InProcessEndpoint", "ServerSettings", "StdioEndpoint", "settings_of"]
+__all__ = [
+    "Endpoint",
+    "HttpEndpoint",
+    "InProcessEndpoint",
+    "ServerSettings",
+    "StdioEndpoint",
+    "place_of",
+    "settings_of",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +109,18 @@ class InProcessEndpoint:
 
 
 Endpoint: TypeAlias = StdioEndpoint | HttpEndpoint | InProcessEndpoint
+
+
+def place_of(endpoint: Endpoint, server: str, replica: str | None) -> Place:
+    """What may be told of where the attempts at a replica go."""
+    if isinstance(endpoint, HttpEndpoint):
+        try:
+            parts = urlsplit(endpoint.url)
+            port = parts.port or (443 if parts.scheme == "https" else 80)
+        except ValueError:  # no address anybody can connect to: what tries to says so
+            return Place(server, replica, "tcp")
+        return Place(server, replica, "tcp", parts.hostname, port)
+    return Place(server, replica, "pipe" if isinstance(endpoint, StdioEndpoint) else None)
 
 
 @dataclass(frozen=True, slots=True)

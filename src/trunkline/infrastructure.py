@@ -34,6 +34,7 @@ from trunkline.policy import HealthPolicy
 from trunkline.pool.owner import Owner
 from trunkline.registry.tool_registry import ToolRegistry
 from trunkline.sharing import Sharing
+from trunkline.telemetry import Telemetry
 
 __all__ = ["Infrastructure"]
 
@@ -58,14 +59,19 @@ class Infrastructure:
         observers: Iterable[Observer] = (),
         fallbacks: Mapping[str, FallbackFunction] | None = None,
         source: ConfigSource | None = None,
+        telemetry: Telemetry | None = None,
     ) -> None:
         """Wire the parts for `settings`; with a `source`, its file is watched and reloaded when it changes.
 
-        `fallbacks` are functions by tool name that answer when nothing else does, see `EnhancedMCPClient`.
+        `fallbacks` are functions by tool name that answer when nothing else does, see `EnhancedMCPClient`; `telemetry`
+        is OpenTelemetry wired by hand, by the settings when None.
         """
         self.settings = settings
         """The configuration in force."""
-        self.bus = EventBus([LogObserver(), *observers])
+        self.telemetry = telemetry or Telemetry(settings.telemetry)
+        """Traces, and what is pushed to an OpenTelemetry collector."""
+        self.bus = EventBus([LogObserver(), *observers], tracer=self.telemetry.tracer)
+        self.telemetry.watch(self.bus)
         self.metrics = MetricsCollector()
         self.metrics.watch(self.bus)
         self.sharing = Sharing(settings.cache, emit=self.bus.emit, rng=random.Random())

@@ -81,8 +81,8 @@ class EnhancedMCPClient:
         caching = self.fleet.caching
         if caching is not None:
             self.bus.subscribe(caching, caching.kinds)
-        fresh = None if caching is None else caching.fresh
-        self._service = client_stack(self.fleet.send, ladder=ladder, emit=self.bus.emit, fresh=fresh)
+        fresh, tracer = None if caching is None else caching.fresh, self.bus.tracer
+        self._service = client_stack(self.fleet.send, ladder=ladder, emit=self.bus.emit, fresh=fresh, tracer=tracer)
         self._content = Content(self.fleet)
         self._caller = Caller(self._rng)
         self._opened_at = 0.0

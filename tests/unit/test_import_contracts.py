@@ -37,7 +37,7 @@ def lint(tmp_path: Path) -> Lint:
         )
         plain = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout)
         verdicts = re.findall(r"^(.+?) (?:KEPT|BROKEN)\b", plain, flags=re.MULTILINE)
-        assert len(verdicts) == 6, done.stdout + done.stderr
+        assert len(verdicts) == 7, done.stdout + done.stderr
         return done.returncode, re.findall(r"^(.+?) BROKEN\b", plain, flags=re.MULTILINE)
 
     return run
@@ -63,6 +63,11 @@ def test_a_type_that_is_only_named_is_no_dependency(lint: Lint) -> None:
             id="sdk",
         ),
         pytest.param({"cache/hasty.py": "import redis"}, "Only its adapter speaks through redis-py", id="redis"),
+        pytest.param(
+            {"monitoring/hasty.py": "import opentelemetry.trace"},
+            "Only its adapter speaks OpenTelemetry",
+            id="opentelemetry",
+        ),
         pytest.param(
             {"resilience/hasty.py": "import time"}, "Decisions know no clock, no loop, no dice and no log", id="clock"
         ),

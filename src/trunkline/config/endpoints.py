@@ -18,7 +18,7 @@ from trunkline.config.policies import refusal
 from trunkline.config.report import Report
 from trunkline.endpoint import HttpEndpoint, StdioEndpoint
 
-__all__ = ["http_endpoint", "is_address", "stdio_endpoint"]
+__all__ = ["http_endpoint", "is_address", "is_header", "stdio_endpoint"]
 
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _HEADER_VALUE = re.compile(r"[\t -~]*")
@@ -44,7 +44,7 @@ def http_endpoint(entry: Mapping[str, Any], address: str, path: KeyPath, report:
     """Return the address under the key `address` and its headers; None where something in them was reported."""
     read = _Entry(entry, path, report)
     url = read.text(address, is_address, "an http:// or https:// address with a host")
-    headers = read.named_texts("headers", _is_header, "a string of printable ASCII, under a valid header name")
+    headers = read.named_texts("headers", is_header, "a string of printable ASCII, under a valid header name")
     if read.has_misfit:
         return None
     try:
@@ -116,7 +116,8 @@ def _is_variable(name: str, value: str) -> bool:
     return bool(name) and "=" not in name and _is_text(name) and _is_text(value)
 
 
-def _is_header(name: str, value: str) -> bool:
+def is_header(name: str, value: str) -> bool:
+    """Whether a name and a text make a header."""
     return bool(_HEADER_NAME.fullmatch(name) and _HEADER_VALUE.fullmatch(value))
 
 

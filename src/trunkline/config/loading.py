@@ -19,6 +19,7 @@ from trunkline.config.report import Report, nearest, printable
 from trunkline.config.secrecy import with_secrets
 from trunkline.config.servers import SLIP, read_replicas, read_servers
 from trunkline.config.settings import ServerSettings, Settings
+from trunkline.config.telemetry import read_telemetry
 from trunkline.config.variables import expand
 from trunkline.endpoint import Endpoint
 from trunkline.errors import ConfigError
@@ -27,8 +28,8 @@ from trunkline.policy import DomainPolicy, ServerPolicy, ToolPolicy
 __all__ = ["fallback_settings", "load", "settings_from"]
 
 _ROOTS = ("mcpServers", "trunkline")
-_EFFECTIVE = ("defaults", "servers", "tools", "domains", "cache")
-_INERT = ("alerts", "logging", "telemetry", "gateway")
+_EFFECTIVE = ("defaults", "servers", "tools", "domains", "cache", "telemetry")
+_INERT = ("alerts", "logging", "gateway")
 _TOOL_NAME = re.compile(r"[A-Za-z0-9_.*-]+")
 
 NamedPolicy = TypeVar("NamedPolicy", ToolPolicy, DomainPolicy)
@@ -89,6 +90,7 @@ def settings_from(document: Document, environ: Mapping[str, str]) -> Settings:
         # Checked and kept, but nothing compares a domain with its thresholds yet.
         report.notice(("trunkline", "domains", name), NO_EFFECT)
     cache = read_cache(ours.get("cache", {}), report)
+    telemetry = read_telemetry(ours.get("telemetry", {}), report)
     if not (cache.redis.enabled and cache.redis.url) and any(
         server.policy.breaker.shared for server in servers.values()
     ):
@@ -97,7 +99,7 @@ def settings_from(document: Document, environ: Mapping[str, str]) -> Settings:
         report.notice((), "no server is configured: name one under mcpServers")
     report.raise_problems()
     servers, secrets = with_secrets(servers, ours, report.hidden.keys() - {*servers, *domains})
-    return Settings(document.source, servers, tools, domains, cache, secrets=secrets, notices=report.notices)
+    return Settings(document.source, servers, tools, domains, cache, telemetry, secrets=secrets, notices=report.notices)
 
 
 def _check_roots(document: Document, report: Report) -> None:

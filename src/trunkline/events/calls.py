@@ -25,6 +25,8 @@ class CallStarted(Event):
     method: Method
     name: str
     domain: str
+    trace_id: str | None = None
+    """The trace the call belongs to, 32 hexadecimal digits; None where nobody traces."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,8 @@ class CallFinished(Event):
     may_have_run: bool
     tracked: bool
     """Whether the call was made inside a tracked domain operation, which counts the domain's request itself."""
+    trace_id: str | None = None
+    """As in `CallStarted`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,8 @@ class AttemptFinished(Event):
     outcome: str
     duration: float
     delivery: Delivery
+    trace_id: str | None = None
+    """As in `CallStarted`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """The MCP server in front of all configured servers: every request goes through the client's stack.
 
 Speaks both eras over whatever transport it is run on. What a caller sends beside a call's name and arguments (HTTP
-headers, `_meta`, trace context) stays here: nothing of it goes upstream.
+headers, `_meta`) stays here; its trace context leads to the spans made here, and those go upstream.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from trunkline.errors import CallError, InvalidArguments
 from trunkline.gateway.announcements import Announcements
 from trunkline.gateway.codes import code_of, data_of, message_of
 from trunkline.gateway.intake import Intake
+from trunkline.gateway.tracing import traced
 from trunkline.infrastructure import Infrastructure
 from trunkline.registry.wording import quoted
 
@@ -123,7 +124,7 @@ def build_server(infra: Infrastructure) -> GatewayServer:
         on_subscriptions_listen=announcements.listen,
     )
     server.announcements = announcements
-    server.middleware.append(announcements.remember)
+    server.middleware[:] = [traced(infra.telemetry.tracer), announcements.remember]
     return server
 
 

@@ -1,4 +1,4 @@
-"""Observe layer: exactly one start and one finish for every call, and every answer's provenance.
+"""Observe layer: exactly one start and one finish for every call, its span, and every answer's provenance.
 
 Outermost: whatever happens below, cancellation included, is told once.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from mcp_types import Result
 
 from trunkline import clock
-from trunkline.call import Call, Provenance, Service, ToolResult
+from trunkline.call import Call, Provenance, Service, ToolResult, Tracer
 from trunkline.errors import CallError
 from trunkline.events import CallFinished, CallStarted, Emit
 
@@ -18,17 +18,20 @@ __all__ = ["ObserveLayer"]
 class ObserveLayer:
     """Emits `CallStarted` and `CallFinished`, and marks results with where they came from."""
 
-    def __init__(self, *, emit: Emit) -> None:
+    def __init__(self, *, emit: Emit, tracer: Tracer | None = None) -> None:
         self._emit = emit
+        self._tracer = tracer
 
     async def __call__(self, call: Call, call_next: Service) -> Result:
         """Serve the call and tell of it."""
-        self._emit(CallStarted(call.started, call.id, call.method, call.name, call.domain))
-        outcome, ended = "cancelled", None
+        span = call.span = None if self._tracer is None else self._tracer.start(call)
+        trace_id = None if span is None else span.trace_id
+        self._emit(CallStarted(call.started, call.id, call.method, call.name, call.domain, trace_id))
+        outcome, ended, failure = "cancelled", None, None
         try:
             result = await call_next(call)
         except CallError as error:
-            outcome = error.code
+            outcome, failure = error.code, error
             error.attempts = call.attempts
             raise
         except Exception as error:
@@ -48,6 +51,7 @@ class ObserveLayer:
                         fallback=call.fallback,
                         degraded=call.degraded or call.fallback is not None or call.cached == "stale",
                         duration=ended - call.started,
+                        trace_id=trace_id,
                     )
                 )
             return result
@@ -68,5 +72,8 @@ class ObserveLayer:
                     fallback=call.fallback,
                     may_have_run=call.may_have_run,
                     tracked=call.tracked,
+                    trace_id=trace_id,
                 )
             )
+            if span is not None:
+                span.end(outcome, failure)

@@ -17,6 +17,7 @@ from trunkline.policy.attempts import (
 from trunkline.policy.cache import CachePolicy, CacheSettings, CopyMode, ListingCachePolicy, RedisMode, RedisPolicy
 from trunkline.policy.checks import require
 from trunkline.policy.servers import Era, HealthPolicy, PoolPolicy, ServerPolicy
+from trunkline.policy.telemetry import OtlpPolicy, TelemetryPolicy
 from trunkline.policy.tools import DomainPolicy, FallbackPolicy, ToolPolicy
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "HealthPolicy",
     "HedgePolicy",
     "ListingCachePolicy",
+    "OtlpPolicy",
     "OutlierPolicy",
     "PoolPolicy",
     "RatePolicy",
@@ -38,6 +40,7 @@ __all__ = [
     "RedisPolicy",
     "RetryPolicy",
     "ServerPolicy",
+    "TelemetryPolicy",
     "ToolPolicy",
     "require",
 ]

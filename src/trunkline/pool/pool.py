@@ -13,7 +13,7 @@ from mcp_types import Result, ServerCapabilities, Tool
 
 from trunkline import clock
 from trunkline.call import Call
-from trunkline.endpoint import Endpoint, StdioEndpoint
+from trunkline.endpoint import Endpoint, StdioEndpoint, place_of
 from trunkline.errors import CallError, ServerUnavailable
 from trunkline.events import AttemptFinished, Emit, ListingChanged, ResourceUpdated
 from trunkline.policy import ServerPolicy
@@ -62,6 +62,7 @@ class Pool:
         self.on_ready: Callable[[float], None] = _nobody
         """Told, with the loop's time, of each connection that became ready."""
         self._endpoint = endpoint
+        self._place = place_of(endpoint, server, replica)
         self._policy = policy
         self._emit = emit
         self._on_listing = on_listing
@@ -131,19 +132,23 @@ class Pool:
         connection = self._ledger.best() or await self._wait_for_connection(call)
         self._ledger.lend(connection)
         started = clock.now()
-        outcome = "cancelled"
+        outcome, failure = "cancelled", None
+        span = None if call.span is None else call.span.attempt(call, self._place, connection.era)
         try:
             result = await connection.send(call)
             outcome = "tool_error" if getattr(result, "is_error", False) else "ok"
             return result
         except CallError as error:
-            outcome = error.code
+            outcome, failure = error.code, error
             raise
         finally:
             self._ledger.take_back(connection)
-            self._tell_attempt(call, started, outcome)
+            outcome = self._tell_attempt(call, started, outcome)
+            if span is not None:
+                span.end(outcome, failure)
 
-    def _tell_attempt(self, call: Call, started: float, outcome: str) -> None:
+    def _tell_attempt(self, call: Call, started: float, outcome: str) -> str:
+        """Tell of an attempt that has ended; returns how it did, as it was told."""
         now = clock.now()
         call.server_time = now - started
         if outcome == "cancelled" and now >= call.attempt_ends:
@@ -160,8 +165,10 @@ class Pool:
                 outcome=outcome,
                 duration=now - started,
                 delivery=call.delivery,
+                trace_id=None if call.span is None else call.span.trace_id,
             )
         )
+        return outcome
 
     async def ping(self) -> None:
         """Ask every ready connection for a sign of life; raises `SessionFailed`."""
