@@ -231,6 +231,16 @@ LEDGER = (
         "Cancellation on the call path leaks no permit, connection, task, child or lock, and statistics return to zero",
     ),
     Requirement(
+        "CLI-TOP-1",
+        "contract, Command line",
+        "`trunkline top` shows servers and their calls live: one that is killed, its recovery, a gateway that is away",
+    ),
+    Requirement(
+        "CLI-TOP-2",
+        "semantics, Dashboard",
+        "The first screen in the terminal says first how things are, since when and why",
+    ),
+    Requirement(
         "CLI-DEMO-1",
         "contract, Command line",
         "A tour with real servers under load is told to its end: one is killed and recovers, and no write ran twice",

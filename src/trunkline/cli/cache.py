@@ -5,33 +5,32 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator, Mapping
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import Any, Final
-from urllib.parse import urlsplit
 
-from trunkline.cli.exits import FAILED, FINE, CommandError
+from trunkline.cli.exits import FINE, CommandError
+from trunkline.cli.gateway_requests import GatewayAddress
 from trunkline.cli.output import cell, print_json, print_table
 
 __all__ = ["run"]
 
-_PATIENCE: Final = 10.0
-"""Seconds the gateway has for each step of its answer."""
+_PATH: Final = "/api/v1/cache"
 _WHAT: Final = ("tool", "arguments", "server", "tag", "principal")
 
 
 def run(options: argparse.Namespace) -> int:
     """Ask the gateway and print its answer; 0. Raises `CommandError`."""
+    gateway = GatewayAddress.of(options.url)
     given = {name: value for name in _WHAT if (value := getattr(options, name)) is not None}
     if options.action != "invalidate":
         if given:
             raise CommandError([f"--{next(iter(given))} goes with invalidate, not with {options.action}"])
-        answer = _ask(options.url, options.action)
+        answer = gateway.ask(_PATH) if options.action == "stats" else gateway.ask(f"{_PATH}/clear", {})
     else:
         if not given:
             raise CommandError(["nothing to invalidate: give --tool, --server, --tag or --principal, or use clear"])
         if "arguments" in given:
             given["arguments"] = _object(given["arguments"])
-        answer = _ask(options.url, "invalidate", given)
+        answer = gateway.ask(f"{_PATH}/invalidate", given)
     if options.json:
         print_json(answer)
     elif options.action == "stats":
@@ -50,49 +49,6 @@ def _object(text: str) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise CommandError([f"--arguments must be a JSON object such as '{{\"name\": 1}}', found {found!r:.40}"])
     return found
-
-
-def _ask(url: str, action: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """The gateway's answer. Raises `CommandError` where there is none, or a refusal."""
-    connection = _connection(url)
-    path = urlsplit(url).path.rstrip("/") + "/api/v1/cache"
-    try:
-        if action == "stats":
-            connection.request("GET", path)
-        else:
-            headers = {"Content-Type": "application/json"}
-            connection.request("POST", f"{path}/{action}", json.dumps(body or {}), headers)
-        answer = connection.getresponse()
-        told = json.loads(answer.read())
-    except (OSError, HTTPException) as error:
-        words = f"no gateway answers at {url}: {error or type(error).__name__}; is trunkline serve running there?"
-        raise CommandError([words], FAILED) from error
-    except ValueError as error:
-        raise CommandError([f"what answers at {url} is no gateway of this version"], FAILED) from error
-    finally:
-        connection.close()
-    if answer.status != 200 or not isinstance(told, dict):
-        raise CommandError([_refusal(told, answer.status)], FAILED)
-    return told
-
-
-def _connection(url: str) -> HTTPConnection:
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        parts, host, port = urlsplit(""), None, None
-    if parts.scheme not in ("http", "https") or not host:
-        raise CommandError([f"{url!r} is no address of a gateway; give one such as http://127.0.0.1:8700"])
-    kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
-    return kind(host, port, timeout=_PATIENCE)
-
-
-def _refusal(told: Any, status: int) -> str:
-    try:
-        return str(told["error"]["message"])
-    except (KeyError, TypeError):
-        return f"the gateway answered with status {status}"
 
 
 def _done(answer: Mapping[str, Any]) -> str:

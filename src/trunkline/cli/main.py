@@ -17,6 +17,7 @@ __all__ = ["CACHE_MODES", "main"]
 CACHE_MODES: Final = ("use", "refresh", "bypass")
 """The values of `trunkline.call.CacheMode`, without importing all that it stands among."""
 
+_GATEWAY: Final = "http://127.0.0.1:8700"
 _CONFIG: Final = "a .toml or .json file; else trunkline.toml, trunkline.json, mcp.json or .mcp.json of this folder"
 
 
@@ -108,6 +109,13 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("config", nargs="?", metavar="CONFIG", help=_CONFIG)
     check.add_argument("--json", action="store_true", help="print JSON")
 
+    top = _command(commands, "top", "the dashboard of a running gateway in the terminal, live")
+    top.epilog = _epilog("trunkline top http://127.0.0.1:8700")
+    top.add_argument("url", nargs="?", default=_GATEWAY, metavar="URL", help="the gateway (default: %(default)s)")
+    look = top.add_mutually_exclusive_group()
+    look.add_argument("--once", action="store_true", help="print the first page once, as text")
+    look.add_argument("--json", action="store_true", help="print everything once, as JSON")
+
     demo = _command(commands, "demo", "a tour: real servers, load, one is killed, watch it recover")
     demo.epilog = _epilog("trunkline demo --seconds 60")
     demo.add_argument(
@@ -126,9 +134,7 @@ def _parser() -> argparse.ArgumentParser:
     cache = _command(commands, "cache", "show, invalidate or clear the cache of a running gateway")
     cache.epilog = _epilog("""trunkline cache invalidate --tool search_web --arguments '{"query": "trunks"}'""")
     cache.add_argument("action", choices=("stats", "invalidate", "clear"), help="what to do")
-    cache.add_argument(
-        "url", nargs="?", default="http://127.0.0.1:8700", metavar="URL", help="the gateway (default: %(default)s)"
-    )
+    cache.add_argument("url", nargs="?", default=_GATEWAY, metavar="URL", help="the gateway (default: %(default)s)")
     invalidate = cache.add_argument_group(
         "what to invalidate", "of several, what fits all of them goes, and at times a little more"
     )

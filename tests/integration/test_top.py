@@ -1,0 +1,67 @@
+"""`trunkline top` in a real terminal, before a real gateway in front of a real server."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.servers.terminals import in_terminal
+from trunkline.testing.processes import free_port, http_command
+
+pytestmark = pytest.mark.integration
+
+
+@contextmanager
+def running(command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.mark.requirement("CLI-TOP-1")
+def test_a_kill_a_recovery_and_a_gateway_that_is_away_and_back_are_seen_as_they_happen(tmp_path: Path) -> None:
+    port, gateway_port = free_port(), free_port()
+    program, arguments = http_command(port=port)
+    server, url = [program, *arguments], f"http://127.0.0.1:{gateway_port}"
+    config = tmp_path / "mcp.json"
+    policies = {"pool": {"cap": 0.2, "patience": 0.2}, "health": {"interval": 0.3}}
+    document = {"mcpServers": {"lab": {"url": f"http://127.0.0.1:{port}/mcp"}}, "trunkline": {"defaults": policies}}
+    config.write_text(json.dumps(document), "utf-8")
+    gateway = [sys.executable, "-m", "trunkline", "serve", str(config), "--port", str(gateway_port)]
+    top = [sys.executable, "-m", "trunkline", "top", url]
+    environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+    environment["TERM"] = "xterm"
+    with in_terminal(top, environment=environment) as terminal:
+        before = terminal.settings
+        terminal.until(f"Trunkline  {url}", "The gateway is away since", "refused")
+        with running(gateway) as first:
+            with running(server):
+                terminal.until("● The server works; 10 tools can be called.", "lab", "healthy", without="is away")
+            terminal.until("● The server is down.", "since", "    lab: ", "lab       down ")
+            with running(server):
+                terminal.until("● The server works; 10 tools can be called.")
+                terminal.press(b"j\r")
+                terminal.until("Server lab  is healthy since", "circuit closed")
+                terminal.press(b"\x1b")
+                assert len(terminal.until("● The server works").splitlines()) == 30
+                terminal.resize(60, 12)
+                terminal.until("● The server works", without="LAST 3 MIN")
+                first.send_signal(signal.SIGTERM)
+                terminal.until("✖ The gateway is away since", "Below is how things were")
+                with running(gateway):
+                    terminal.until("● The server works", without="is away")
+        assert len(terminal.screen.splitlines()) == 12
+        terminal.press(b"q")
+        assert terminal.end() == 0
+        assert terminal.settings == before
+        assert terminal.written.endswith(b"\x1b[?25h\x1b[?1049l")
