@@ -168,6 +168,11 @@ LEDGER = (
         "and shared hits again within two seconds of its recovery",
     ),
     Requirement(
+        "P2",
+        "goals, Performance",
+        "Recording one request: <= 1 us median; >= 8x cheaper than prometheus_client, >= 40x than the OTel SDK",
+    ),
+    Requirement(
         "P3",
         "goals, Performance",
         "A hit in memory, key included, is measured beside the SDK's own cache and other libraries",
@@ -270,6 +275,21 @@ LEDGER = (
         "OTLP-FAILURES",
         "issue 5, See everything",
         "A collector that is away, hangs, refuses or answers with errors changes no call, and is counted and shown",
+    ),
+    Requirement(
+        "P12",
+        "goals, Performance",
+        "500 windowed series take <= 25 MiB; a tick of 200 active series <= 5 ms",
+    ),
+    Requirement(
+        "CARDINALITY",
+        "issue 5, See everything",
+        "A million random tool names add no more than the cap and <= 20 MiB",
+    ),
+    Requirement(
+        "TRACKING",
+        "issue 5, See everything",
+        'The ASGI middleware; decorators; "unattributed" shown, so that a gap in instrumentation is visible',
     ),
 )
 """In the order of the sources."""

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import anyio
+import anyio.lowlevel
 import anyio.to_thread
 from anyio.abc import TaskGroup
 
@@ -157,7 +158,8 @@ class Infrastructure:
         """Fold what was recorded, so that no call ever has to."""
         while True:
             await anyio.sleep(_FOLD)
-            self.metrics.fold()
+            for _ in self.metrics.folding():
+                await anyio.lowlevel.checkpoint()
 
     async def _reload_when_changed(self, source: ConfigSource) -> None:
         while True:

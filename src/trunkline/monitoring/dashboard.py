@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+from trunkline.call import UNATTRIBUTED
 from trunkline.monitoring.histogram import Histogram
 from trunkline.monitoring.reports import snapshot, trend
 from trunkline.monitoring.stats import measure, summarise
@@ -23,7 +25,8 @@ def dashboard(store: MetricStore) -> dict[str, Any]:
 
     Shape: `at` (seconds since the epoch), `uptime`, `window`, `totals`, `domains`, `tools`, `servers` (each as in a
     snapshot; domains with `lifetime` and `trend` besides), `history` (points of ten seconds, oldest first), `circuits`,
-    `health`, `cache`, `connections` and `telemetry`.
+    `health`, `unattributed` (requests that named no domain, and their `ratio` of all, 0 to 1: a gap in the
+    instrumentation), `cache`, `connections` and `telemetry`.
     """
     parts = snapshot(store, _WINDOW)
     for name, domain in parts["domains"].items():
@@ -51,11 +54,13 @@ def dashboard(store: MetricStore) -> dict[str, Any]:
             {"server": server, "replica": replica, "healthy": healthy}
             for (server, replica), healthy in sorted(store.healthy.items())
         ],
+        "unattributed": _unattributed(parts["domains"], total.histogram.count),
         "cache": _cache(store),
         "connections": _by_server(store, "opened", minus="lost"),
         "telemetry": {
             "series": {name: len(family) for name, family in store.families.items()},
             "overflowed": {name: family.overflowed for name, family in store.families.items()},
+            "ungrouped": {name: family.ungrouped for name, family in store.families.items()},
             "observer_failures": sum(store.observer_failures().values()),
             "records_lost": sum(store.lost.values()),
             "answers_abandoned": sum(store.counts("abandoned").values()),
@@ -94,6 +99,11 @@ def _history(store: MetricStore) -> list[dict[str, Any]]:
             }
         )
     return points
+
+
+def _unattributed(domains: Mapping[str, Mapping[str, Any]], total: int) -> dict[str, Any]:
+    requests = domains[UNATTRIBUTED]["requests"] if UNATTRIBUTED in domains else 0
+    return {"requests": requests, "ratio": requests / total if total else 0.0}
 
 
 def _cache(store: MetricStore) -> dict[str, Any]:

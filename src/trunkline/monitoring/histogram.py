@@ -14,10 +14,14 @@ from typing import Final
 
 from trunkline.monitoring.buckets import BOUNDS
 
-__all__ = ["Histogram"]
+__all__ = ["Histogram", "packed_count"]
 
 _HEAD: Final = struct.Struct("<IdddB")
-_BYTE_MAX: Final = 255
+
+_COUNTS: Final = ((1, 8, "B"), (2, 16, "H"), (4, 32, "I"), (8, 64, "Q"))
+"""(bytes, bits, code of `array`) of the counts in a packed histogram."""
+
+_CODES: Final = {size: code for size, _, code in _COUNTS}
 
 
 class Histogram:
@@ -37,7 +41,8 @@ class Histogram:
         self.longest = 0.0
         self.buckets: dict[int, int] = {}
         """How many values fell into each bucket, by index into `BOUNDS`. Sparse."""
-        self.add(values)
+        if values:
+            self.add(values)
 
     def __repr__(self) -> str:
         return f"<Histogram [{self.count} values, {len(self.buckets)} buckets, mean {self.mean:.6g} s]>"
@@ -63,7 +68,9 @@ class Histogram:
         # One search per bucket hit instead of one per value: half the cost where values repeat, as they do.
         while start < size:
             index = bisect_left(BOUNDS, ordered[start])
-            end = bisect_right(ordered, BOUNDS[index], start) if index < len(BOUNDS) else size
+            end = start + 1
+            if end < size:
+                end = bisect_right(ordered, BOUNDS[index], end) if index < len(BOUNDS) else size
             buckets[index] = buckets.get(index, 0) + end - start
             start = end
 
@@ -71,13 +78,16 @@ class Histogram:
         """Count everything `other` counted."""
         if not other.count:
             return
+        buckets = self.buckets
+        if self.count:
+            for index, hits in other.buckets.items():
+                buckets[index] = buckets.get(index, 0) + hits
+        else:
+            buckets.update(other.buckets)
         self.count += other.count
         self.total += other.total
         self.shortest = min(self.shortest, other.shortest)
         self.longest = max(self.longest, other.longest)
-        buckets = self.buckets
-        for index, hits in other.buckets.items():
-            buckets[index] = buckets.get(index, 0) + hits
 
     def quantile(self, q: float) -> float:
         """Return the duration (s) that a share `q` (0 to 1) of the values does not exceed; 0 while nothing is counted.
@@ -113,22 +123,33 @@ class Histogram:
         return counts
 
     def pack(self) -> bytes:
-        """Return this histogram in some 30 bytes plus two for each bucket hit."""
+        """Return this histogram in some 30 bytes plus two to nine, by how busy it was, for each bucket hit."""
         indices = bytes(self.buckets)
         hits = list(self.buckets.values())
-        # Read back by length: one byte per count where all of them fit, else eight.
-        counts = bytes(hits) if max(hits, default=0) <= _BYTE_MAX else array("Q", hits).tobytes()
+        most = max(hits, default=0).bit_length()
+        # Read back by length: all counts are as wide as the largest needs.
+        code = next(code for _, bits, code in _COUNTS if most <= bits)
+        counts = bytes(hits) if code == "B" else array(code, hits).tobytes()
         return _HEAD.pack(self.count, self.total, self.shortest, self.longest, len(indices)) + indices + counts
 
-    def merge_packed(self, packed: bytes) -> None:
-        """Count everything counted by the histogram that was packed into `packed`."""
-        count, total, shortest, longest, size = _HEAD.unpack_from(packed)
-        tail = packed[_HEAD.size + size :]
+    def merge_packed(self, packed: bytes, offset: int = 0) -> None:
+        """Count everything counted by the histogram that was packed into `packed`, from byte `offset` on."""
+        count, total, shortest, longest, size = _HEAD.unpack_from(packed, offset)
+        if not size:
+            return
+        start = offset + _HEAD.size
+        tail = packed[start + size :]
         self.count += count
         self.total += total
         self.shortest = min(self.shortest, shortest)
         self.longest = max(self.longest, longest)
         buckets = self.buckets
-        hits: Sequence[int] = tail if len(tail) == size else array("Q", tail)
-        for index, number in zip(packed[_HEAD.size : _HEAD.size + size], hits, strict=True):
+        code = _CODES[len(tail) // size]
+        hits: Sequence[int] = tail if code == "B" else array(code, tail)
+        for index, number in zip(packed[start : start + size], hits, strict=True):
             buckets[index] = buckets.get(index, 0) + number
+
+
+def packed_count(packed: bytes, offset: int = 0) -> int:
+    """Return how many values the histogram packed into `packed`, from byte `offset` on, has counted."""
+    return int(_HEAD.unpack_from(packed, offset)[0])

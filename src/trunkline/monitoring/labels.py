@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final, TypeAlias
 
-__all__ = ["LABEL_LENGTH", "OTHER", "UNKNOWN", "Labels", "clean", "is_failure", "outcome_class", "paired"]
+__all__ = ["LABEL_LENGTH", "OTHER", "UNKNOWN", "Labels", "clean", "clean_all", "is_failure", "outcome_class", "paired"]
 
 Labels: TypeAlias = tuple[tuple[str, str], ...]
 """(name, value) of each label."""
@@ -32,6 +32,15 @@ def clean(value: object) -> str:
 def paired(names: Iterable[str], values: Iterable[str]) -> Labels:
     """Return names and values as labels. An empty value is no label, as Prometheus has it; so is an empty name."""
     return tuple((name, value) for name, value in zip(names, values, strict=True) if name and value)
+
+
+def clean_all(values: tuple[str, ...]) -> tuple[str, ...]:
+    """Return `values` as `clean` makes them; the very same tuple where they are clean already, as most are."""
+    try:
+        text = "".join(values)
+    except TypeError:
+        return tuple(map(clean, values))
+    return values if len(text) <= LABEL_LENGTH and text.isprintable() else tuple(map(clean, values))
 
 
 def is_failure(outcome: str) -> bool:

@@ -38,6 +38,7 @@ class MetricsCollector:
         self,
         *,
         max_series: int = 2000,
+        max_windowed: int = 500,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
@@ -45,16 +46,19 @@ class MetricsCollector:
 
         Args:
             max_series: Label combinations each metric keeps, 1 or more; beyond it records are counted under `_other`.
+            max_windowed: Domains, tools, servers and probed components, all together, whose recent past is kept, 1 or
+                more: some 40 KiB each. Beyond it, further names share the windows of `_other`, and are counted.
             clock: Seconds that only go forward; everything is measured with it.
             wall: Seconds since the epoch; only for telling when something was.
 
         Raises:
-            ValueError: `max_series` is less than 1.
+            ValueError: `max_series` or `max_windowed` is less than 1.
         """
-        if max_series < 1:
-            message = f"max_series = {max_series!r}: expected 1 or more"
-            raise ValueError(message)
-        self.store = MetricStore(max_series=max_series, clock=clock, wall=wall)
+        for name, limit in (("max_series", max_series), ("max_windowed", max_windowed)):
+            if limit < 1:
+                message = f"{name} = {limit!r}: expected 1 or more"
+                raise ValueError(message)
+        self.store = MetricStore(max_series=max_series, max_windowed=max_windowed, clock=clock, wall=wall)
         """Everything recorded, for exporters."""
         self.observe: Observer = EventFold(self.store)
         """Takes in one event of the event stream."""
@@ -89,6 +93,13 @@ class MetricsCollector:
         if len(series.pending) >= FOLD_AT:
             self.store.fold_if_free(series)
 
+    def recorder(self, domain: str, operation: str, outcome: str = "ok") -> Callable[[float], None]:
+        """Return a function that records one such request, given its duration (s): `record` at half the price.
+
+        For the hottest paths; it may be kept as long as the collector, and called from any thread.
+        """
+        return self.store.recorder(self.store.requests.find((domain or UNATTRIBUTED, operation, outcome)))
+
     def watch(self, bus: EventBus) -> Callable[[], None]:
         """Observe everything `bus` tells, and export how often its observers failed; returns a function that stops."""
         self.store.bus = bus
@@ -110,7 +121,15 @@ class MetricsCollector:
 
     def fold(self) -> None:
         """Work in what was recorded since the last time. Once a second keeps every read and every record short."""
-        self.store.fold()
+        for _ in self.folding():
+            pass
+
+    def folding(self) -> Iterator[None]:
+        """Do what `fold` does in slices of one to two milliseconds: an event loop turns in between.
+
+        `for _ in metrics.folding(): await anyio.lowlevel.checkpoint()`
+        """
+        return self.store.folding()
 
     def domains(self) -> tuple[str, ...]:
         """Return the names of all domains that did anything or are about to, sorted."""

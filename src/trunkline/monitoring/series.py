@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from trunkline.monitoring.histogram import Histogram
-from trunkline.monitoring.labels import OTHER, clean, is_failure, outcome_class
+from trunkline.monitoring.labels import OTHER, clean, clean_all, is_failure, outcome_class
+from trunkline.monitoring.places import Places
 from trunkline.monitoring.windows import Windows
 
 __all__ = ["FOLD_AT", "Family", "Group", "Series"]
@@ -49,7 +50,8 @@ class Series:
         records = pending[:size]
         # The list stays the same object: `append` is bound to it, and others may be appending right now.
         del pending[:size]
-        self.histogram.merge(self.windows.add(records, failed=self.failed))
+        for part in self.windows.add(records, failed=self.failed):
+            self.histogram.merge(part)
         latest = records[-1][0]
         self.last = latest if self.last is None else max(self.last, latest)
 
@@ -80,19 +82,32 @@ class Family:
 
     The last label is the outcome. Beyond the limit, records go to series labelled `_other`, of which there are at most
     three (ok, cancelled, error) or, with `keeps_group`, three for each group that was known before: a flood of
-    operations in one domain is still counted there.
+    operations in one domain is still counted there. A group has windows, which take memory: without a place for them
+    (at most `most` of `places`), a new name's series belong to the group `_other`.
     """
 
-    def __init__(self, labels: tuple[str, ...], *, group_by: int, limit: int, keeps_group: bool = False) -> None:
+    def __init__(
+        self,
+        labels: tuple[str, ...],
+        *,
+        group_by: int,
+        limit: int,
+        places: Places,
+        most: int | None = None,
+        keeps_group: bool = False,
+    ) -> None:
         self.labels = labels
         self.limit = limit
         self.groups: dict[str, Group] = {}
+        self._places = places
+        self._most = limit if most is None else min(limit, most)
         self._group_by = group_by
         self._keeps_group = keeps_group
         self._series: dict[tuple[str, ...], Series] = {}
         self.known = self._series.get
         """Return the series for some labels if it is open, else None."""
         self._overflow: dict[tuple[str, ...], Series] = {}
+        """By (group or `_other`, class of the outcome)."""
 
     def __repr__(self) -> str:
         return f"<Family {'/'.join(self.labels)} [{len(self)} of {self.limit} series, {self.overflowed} overflowed]>"
@@ -108,6 +123,12 @@ class Family:
         """Records that found no series of their own."""
         return sum(series.histogram.count + len(series.pending) for series in list(self._overflow.values()))
 
+    @property
+    def ungrouped(self) -> int:
+        """Records of names that found no place among the groups, and are in the windows of `_other` alone."""
+        group = self.groups.get(OTHER)
+        return 0 if group is None else sum(each.histogram.count + len(each.pending) for each in list(group.series))
+
     def find(self, labels: tuple[str, ...]) -> Series:
         """Return the series for `labels`, opening it if need be. Never fails, never waits."""
         series = self._series.get(labels)
@@ -119,29 +140,37 @@ class Family:
         if group is not None:
             return group
         name = clean(name)
-        if name not in self.groups and len(self.groups) >= self.limit:
-            name = OTHER
+        if name not in self.groups and name != OTHER:
+            held = len(self.groups)
+            if held >= self._most or not self._places.take(held):
+                name = OTHER
         # `setdefault` is atomic: of two threads that open a group at once, both get the same.
         return self.groups.setdefault(name, Group())
 
     def _admit(self, raw: tuple[str, ...]) -> Series:
-        labels = tuple(map(clean, raw))
-        found = self._series.get(labels)
+        labels = clean_all(raw)
+        if labels is not raw:
+            found = self._series.get(labels)
+            if found is not None:
+                return found
+        if len(self._series) < self.limit:
+            return self._open(self._series, labels, labels)
+        kept = labels[self._group_by]
+        if not self._keeps_group or kept not in self.groups:
+            kept = OTHER
+        # The way of every record in a flood of names: short.
+        where = (kept, outcome_class(labels[-1]))
+        found = self._overflow.get(where)
         if found is not None:
             return found
-        if len(self._series) < self.limit:
-            return self._open(self._series, labels)
-        *rest, outcome = labels
-        kept = self._group_by if self._keeps_group and rest[self._group_by] in self.groups else None
-        others = tuple(value if place == kept else OTHER for place, value in enumerate(rest))
-        labels = (*others, outcome_class(outcome))
-        found = self._overflow.get(labels)
-        return found if found is not None else self._open(self._overflow, labels)
+        rest = [OTHER] * (len(labels) - 1)
+        rest[self._group_by] = kept
+        return self._open(self._overflow, where, (*rest, where[1]))
 
-    def _open(self, shelf: dict[tuple[str, ...], Series], labels: tuple[str, ...]) -> Series:
+    def _open(self, shelf: dict[tuple[str, ...], Series], key: tuple[str, ...], labels: tuple[str, ...]) -> Series:
         group = self.group(labels[self._group_by])
         new = Series(labels, group.windows, failed=is_failure(labels[-1]))
-        series = shelf.setdefault(labels, new)
+        series = shelf.setdefault(key, new)
         if series is new:
             group.series.append(series)
         return series

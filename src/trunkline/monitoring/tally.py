@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 
-from trunkline.monitoring.labels import OTHER, clean
+from trunkline.monitoring.labels import OTHER, clean_all
 
 __all__ = ["Tally"]
 
@@ -39,7 +39,7 @@ class Tally:
         del pending[:size]
         counts = self._folded
         for raw, hits in Counter(drained).items():
-            labels = tuple(map(clean, raw))
+            labels = clean_all(raw)
             if labels not in counts and len(counts) >= self.limit:
                 labels = (OTHER,) * len(labels)
             counts[labels] = counts.get(labels, 0) + hits

@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Final
 
-from trunkline.monitoring.histogram import Histogram
+from trunkline.monitoring.histogram import Histogram, packed_count
 
 __all__ = ["TIERS", "Span", "Windows"]
 
 TIERS: Final = ((1, 60), (10, 60), (60, 60), (3600, 48))
 """(seconds per slot, slots kept) of each ring, finest first. Each width divides the next."""
+
+_MINUTES: Final = 2
 
 _STAMP: Final = struct.Struct("<qI")
 
@@ -36,38 +38,59 @@ class Span:
 class _Slot:
     __slots__ = ("errors", "histogram", "number")
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, histogram: Histogram, errors: int = 0) -> None:
         self.number = number
-        self.errors = 0
-        self.histogram = Histogram()
+        self.histogram = histogram
+        self.errors = errors
 
 
 class _Ring:
-    """The latest `size` slots of one width: the newest open, the others sealed as bytes."""
+    """The latest `size` slots of one width: the newest open, the others sealed as bytes.
 
-    __slots__ = ("_open", "_sealed", "size", "width")
+    What is in the open slot reaches the coarser ring when it is sealed, not before: while work goes on, each record is
+    counted once, in the finest ring.
+    """
 
-    def __init__(self, width: int, size: int) -> None:
+    __slots__ = ("_open", "_sealed", "coarser", "size", "width")
+
+    def __init__(self, width: int, size: int, coarser: _Ring | None) -> None:
         self.width = width
         self.size = size
+        self.coarser = coarser
         self._open: _Slot | None = None
         self._sealed: list[bytes | None] = []
 
-    def add(self, number: int, histogram: Histogram, errors: int) -> None:
+    def add(self, number: int, histogram: Histogram, errors: int, *, keep: bool = False) -> None:
+        """Count `histogram` in slot `number`; with `keep` it may become the slot's own, and grow later."""
         slot = self._open
-        if slot is None or number > slot.number:
-            if slot is not None:
-                self._seal(slot)
-            slot = self._open = _Slot(number)
-        elif number <= slot.number - self.size:
+        if slot is not None and number <= slot.number:
+            if number < slot.number:
+                self._add_late(number, histogram, errors, newest=slot.number)
+                return
+            slot.histogram.merge(histogram)
+            slot.errors += errors
             return
-        late = number < slot.number
-        if late:
-            slot = self._reopen(number)
-        slot.histogram.merge(histogram)
-        slot.errors += errors
-        if late:
+        if slot is not None:
             self._seal(slot)
+            self._pass_on(slot.number, slot.histogram, slot.errors)
+        if not keep:
+            own = Histogram()
+            own.merge(histogram)
+            histogram = own
+        self._open = _Slot(number, histogram, errors)
+
+    def _add_late(self, number: int, histogram: Histogram, errors: int, *, newest: int) -> None:
+        if number > newest - self.size:
+            slot = self._reopen(number)
+            slot.histogram.merge(histogram)
+            slot.errors += errors
+            self._seal(slot)
+        # Its slot has been passed on, or has fallen out.
+        self._pass_on(number, histogram, errors)
+
+    def _pass_on(self, number: int, histogram: Histogram, errors: int) -> None:
+        if self.coarser is not None:
+            self.coarser.add(number * self.width // self.coarser.width, histogram, errors)
 
     def _seal(self, slot: _Slot) -> None:
         # Most series are idle most of the time, and never need it.
@@ -77,55 +100,68 @@ class _Ring:
         self._sealed[slot.number % self.size] = _STAMP.pack(slot.number, slot.errors) + slot.histogram.pack()
 
     def _reopen(self, number: int) -> _Slot:
-        slot = _Slot(number)
-        slot.errors = self._unseal(number, slot.histogram)
+        slot = _Slot(number, Histogram())
+        sealed = self._found(number)
+        if sealed is not None:
+            slot.errors = _STAMP.unpack_from(sealed)[1]
+            slot.histogram.merge_packed(sealed, _STAMP.size)
         return slot
 
-    def _unseal(self, number: int, histogram: Histogram) -> int:
-        """Add a sealed slot, if there is one of that number, to `histogram`; return its errors."""
+    def _found(self, number: int) -> bytes | None:
+        """The sealed slot of that number, if there is one."""
         sealed = self._sealed[number % self.size] if self._sealed else None
-        if sealed is None:
-            return 0
-        found, errors = _STAMP.unpack_from(sealed)
-        if found != number:
-            return 0
-        histogram.merge_packed(sealed[_STAMP.size :])
-        return int(errors)
+        return sealed if sealed is not None and _STAMP.unpack_from(sealed)[0] == number else None
+
+    def _slots(self, first: int, last: int) -> Iterator[tuple[int, bytes]]:
+        """The sealed slots `first` to `last`, with their numbers."""
+        for number in range(max(first, last - self.size + 1), last + 1) if self._sealed else ():
+            sealed = self._found(number)
+            if sealed is not None:
+                yield number, sealed
 
     def collect(self, first: int, last: int, histogram: Histogram) -> int:
-        """Add slots `first` to `last` to `histogram`; return their errors."""
+        """Add the sealed slots `first` to `last` to `histogram`; return their errors."""
         errors = 0
-        for number in range(max(first, last - self.size + 1), last + 1):
-            errors += self._unseal(number, histogram)
-        if self._open is not None and first <= self._open.number <= last:
-            histogram.merge(self._open.histogram)
-            errors += self._open.errors
+        for _, sealed in self._slots(first, last):
+            errors += _STAMP.unpack_from(sealed)[1]
+            histogram.merge_packed(sealed, _STAMP.size)
         return errors
+
+    def counted(self, first: int, last: int, counts: list[int]) -> None:
+        """Add how much the sealed slots `first` to `last` hold to `counts`, which begins with `first`."""
+        for number, sealed in self._slots(first, last):
+            counts[number - first] += packed_count(sealed, _STAMP.size)
+
+    def unsealed(self, width: int) -> tuple[int, _Slot] | None:
+        """The open slot, after its number among slots of `width` seconds."""
+        slot = self._open
+        return None if slot is None else (slot.number * self.width // width, slot)
 
 
 class Windows:
-    """The recent past of one domain, tool or server. At most some 45 KiB, however busy it is."""
+    """The recent past of one domain, tool or server. Some 40 KiB, however busy it is."""
 
     __slots__ = ("_newest", "_rings")
 
     def __init__(self) -> None:
-        self._rings = tuple(_Ring(width, size) for width, size in TIERS)
+        rings: list[_Ring] = []
+        for width, size in reversed(TIERS):
+            rings.insert(0, _Ring(width, size, rings[0] if rings else None))
+        self._rings = tuple(rings)
         self._newest = 0
 
-    def add(self, records: Sequence[tuple[float, float]], *, failed: bool) -> Histogram:
-        """Count `records`, each (when it ended, how long it took), in seconds; return the histogram of all of them.
+    def add(self, records: Sequence[tuple[float, float]], *, failed: bool) -> list[Histogram]:
+        """Count `records`, each (when it ended, how long it took), in seconds; return histograms of all of them.
 
         They come roughly in order of time: those of several threads may be a little out of it.
         """
-        total = Histogram()
+        parts = []
         for level, number, durations in self._grouped(records):
             histogram = Histogram(durations)
-            total.merge(histogram)
-            errors = histogram.count if failed else 0
-            second = number * TIERS[level][0]
-            for ring in self._rings[level:]:
-                ring.add(second // ring.width, histogram, errors)
-        return total
+            parts.append(histogram)
+            # Whoever called is done with the parts before the next call.
+            self._rings[level].add(number, histogram, histogram.count if failed else 0, keep=True)
+        return parts
 
     def _grouped(self, records: Sequence[tuple[float, float]]) -> Iterator[tuple[int, int, list[float]]]:
         """Sort records into slots of the finest ring that still reaches back to them.
@@ -167,4 +203,28 @@ class Windows:
         first = last - min(ceil(seconds / ring.width), ring.size) + 1
         histogram = Histogram()
         errors = ring.collect(first, last, histogram)
+        for _, slot in self._unsealed(ring, first, last):
+            histogram.merge(slot.histogram)
+            errors += slot.errors
         return Span(histogram, errors, float(first * ring.width), min(now, float((last + 1) * ring.width)))
+
+    def minutes(self, now: float, count: int) -> list[int]:
+        """Return how many records each of the `count` whole minutes before the present one held, oldest first.
+
+        Minutes begin where the clock says, and there are 60 of them at most.
+        """
+        ring = self._rings[_MINUTES]
+        last = int(now // ring.width) - 1
+        first = last - count + 1
+        counts = [0] * count
+        ring.counted(first, last, counts)
+        for number, slot in self._unsealed(ring, first, last):
+            counts[number - first] += slot.histogram.count
+        return counts
+
+    def _unsealed(self, ring: _Ring, first: int, last: int) -> Iterator[tuple[int, _Slot]]:
+        """The open slots of `ring` and of the finer ones, which have not reached it, as far as they lie in the span."""
+        for finer in self._rings[: self._rings.index(ring) + 1]:
+            found = finer.unsealed(ring.width)
+            if found is not None and first <= found[0] <= last:
+                yield found

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trunkline.monitoring.buckets import BOUNDS, FAST_BOUNDS, MCP_BOUNDS, TOOL_BOUNDS, positions
-from trunkline.monitoring.histogram import Histogram
+from trunkline.monitoring.histogram import Histogram, packed_count
 
 durations = st.lists(st.floats(min_value=0, max_value=1000), max_size=60)
 
@@ -51,6 +51,17 @@ def test_merging_is_the_same_as_counting_together(left: list[float], right: list
     assert (merged.count, merged.buckets) == (together.count, together.buckets)
     assert (merged.shortest, merged.longest) == (together.shortest, together.longest)
     assert merged.total == pytest.approx(together.total)
+
+
+@pytest.mark.parametrize(("times", "width"), [(255, 1), (256, 2), (65_536, 4), (2**32, 8)])
+def test_counts_are_packed_as_narrow_as_the_largest_allows(times: int, width: int) -> None:
+    original = Histogram([0.1, 0.2])
+    original.buckets = dict.fromkeys(original.buckets, times)
+    packed = b"head" + original.pack()
+    restored = Histogram()
+    restored.merge_packed(packed, 4)
+    assert restored.buckets == original.buckets
+    assert (len(packed), packed_count(packed, 4)) == (4 + 29 + 2 * (1 + width), 2)
 
 
 @given(durations, st.integers(1, 400))

@@ -14,6 +14,7 @@ import pytest
 from trunkline import monitoring
 from trunkline.call import CURRENT_DOMAIN
 from trunkline.monitoring.metrics import DomainStats, MetricsCollector
+from trunkline.monitoring.series import FOLD_AT
 
 
 class Clock:
@@ -276,10 +277,72 @@ def test_an_empty_dashboard_is_json_too() -> None:
     assert json.loads(json.dumps(page, allow_nan=False))["totals"]["requests"] == 0
 
 
-@pytest.mark.parametrize("max_series", [0, -5])
-def test_no_series_at_all_is_refused(max_series: int) -> None:
-    with pytest.raises(ValueError, match="expected 1 or more"):
-        MetricsCollector(max_series=max_series)
+@pytest.mark.parametrize("limit", [0, -5])
+def test_no_series_and_no_windows_at_all_are_refused(limit: int) -> None:
+    with pytest.raises(ValueError, match=r"max_series = .*: expected 1 or more"):
+        MetricsCollector(max_series=limit)
+    with pytest.raises(ValueError, match=r"max_windowed = .*: expected 1 or more"):
+        MetricsCollector(max_windowed=limit)
+
+
+@pytest.mark.requirement("P2")
+def test_a_bound_recorder_records_what_record_does(metrics: MetricsCollector, clock: Clock) -> None:
+    succeed, fail = metrics.recorder("", "transcribe"), metrics.recorder("", "transcribe", "tool_error")
+    for duration in (0.2, math.nan, -1.0):
+        succeed(duration)
+    fail(0.4)
+    clock.now += 5
+    stats = metrics.domain("unattributed")
+    assert (stats.requests, stats.errors, stats.max, stats.last_request) == (4, 1, 0.4, 1_700_000_000.0 - 5)
+
+
+def test_a_recorder_that_nobody_reads_keeps_its_list_short(metrics: MetricsCollector) -> None:
+    record = metrics.recorder("speech", "transcribe")
+    for _ in range(5000):
+        record(0.1)
+    series = metrics.store.requests.find(("speech", "transcribe", "ok"))
+    assert len(series.pending) < FOLD_AT
+    assert metrics.domain("speech").requests == 5000
+
+
+@pytest.mark.requirement("P12")
+def test_folding_stops_to_breathe_after_each_slice_and_leaves_nothing_behind(metrics: MetricsCollector) -> None:
+    for number in range(50):
+        metrics.record(f"domain {number}", "run", duration=0.1)
+    breaths = 0
+    for _ in metrics.store.folding(pause=0.0):
+        breaths += 1
+        metrics.record("domain 0", "run", duration=0.1)
+    assert breaths >= 50
+    pending = {name: sum(len(series.pending) for series in family) for name, family in metrics.store.families.items()}
+    assert pending == {"requests": breaths, "tools": 0, "attempts": 0, "probes": 0}
+    metrics.fold()
+    assert sum(len(series.pending) for series in metrics.store.requests) == 0
+
+
+@pytest.mark.requirement("TRACKING")
+def test_what_nobody_attributed_is_shown_with_its_share(metrics: MetricsCollector) -> None:
+    assert metrics.dashboard()["unattributed"] == {"requests": 0, "ratio": 0.0}
+    metrics.record("", "search", duration=0.1)
+    for _ in range(3):
+        metrics.record("speech", "transcribe", duration=0.1)
+    assert metrics.dashboard()["unattributed"] == {"requests": 1, "ratio": 0.25}
+
+
+@pytest.mark.requirement("TRACKING")
+def test_an_operation_is_stopped_by_hand_once(metrics: MetricsCollector, clock: Clock) -> None:
+    tracked = metrics.track("speech", "transcribe").start()
+    assert (CURRENT_DOMAIN.get(), metrics.domain("speech").in_flight) == ("speech", 1)
+    clock.now += 2
+    tracked.stop("tool_error")
+    tracked.stop()
+    with metrics.track("speech", "first word") as inner:
+        clock.now += 1
+        inner.stop()
+        assert CURRENT_DOMAIN.get() is None
+        clock.now += 9
+    stats = metrics.domain("speech")
+    assert (stats.requests, stats.errors, stats.max, stats.in_flight) == (2, 1, 2.0, 0)
 
 
 @pytest.mark.requirement("PERF-3")

@@ -2,14 +2,23 @@ from __future__ import annotations
 
 import threading
 
+import pytest
+
 from trunkline.monitoring.labels import LABEL_LENGTH, clean, is_failure, outcome_class
 from trunkline.monitoring.metrics import MetricsCollector
+from trunkline.monitoring.places import Places
 from trunkline.monitoring.series import Family
 from trunkline.monitoring.tally import Tally
 
 
-def family(limit: int, *, keeps_group: bool = False) -> Family:
-    return Family(("domain", "operation", "outcome"), group_by=0, limit=limit, keeps_group=keeps_group)
+def family(limit: int, *, keeps_group: bool = False, places: int = 500) -> Family:
+    return Family(
+        ("domain", "operation", "outcome"),
+        group_by=0,
+        limit=limit,
+        places=Places(places, families=1),
+        keeps_group=keeps_group,
+    )
 
 
 def test_label_values_lose_control_characters_and_are_cut() -> None:
@@ -89,3 +98,26 @@ def test_a_tally_folds_what_was_added_and_caps_its_labels() -> None:
     assert tally.counts() == {("a",): 2, ("b",): 1, ("_other",): 2}
     assert tally.overflowed == 2
     assert repr(tally) == "<Tally server [3 combinations, 0 pending]>"
+
+
+def test_a_flood_of_tools_leaves_room_for_domains_and_servers() -> None:
+    metrics = MetricsCollector(max_windowed=64)
+    for number in range(1000):
+        store = metrics.store
+        store.note(store.tools.find(("speech", "search", f"tool {number}", "ok")), 0.1)
+    for number in range(20):
+        metrics.record(f"domain {number}", "run", duration=0.1)
+    assert len(metrics.store.tools.groups) == 32 + 1
+    assert all(metrics.domain(f"domain {number}").requests == 1 for number in range(20))
+
+
+@pytest.mark.requirement("CARDINALITY")
+def test_names_without_a_place_share_the_windows_of_other_and_are_counted_there() -> None:
+    metrics = MetricsCollector(max_windowed=4)
+    for number in range(10):
+        metrics.record(f"domain {number}", "run", duration=0.1)
+    page = metrics.dashboard()
+    assert sorted(page["domains"]) == ["_other", "domain 0", "domain 1", "domain 2", "domain 3"]
+    assert (page["domains"]["_other"]["requests"], page["telemetry"]["ungrouped"]["requests"]) == (6, 6)
+    assert page["totals"]["requests"] == 10
+    assert repr(metrics.store.places) == "<Places [0 of 4 free to all, 0 kept for each]>"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import random
 import tracemalloc
 
 import pytest
@@ -75,3 +76,32 @@ def test_a_busy_series_takes_less_than_fifty_kibibytes() -> None:
         tracemalloc.stop()
     assert windows.read(200_000.0, 60.0).histogram.count > 0
     assert taken < 50 * 1024
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 8000), st.floats(0, 5)), max_size=80).map(sorted),
+    st.integers(1, 80),
+    st.randoms(use_true_random=False),
+)
+def test_batches_that_come_late_reach_every_ring_that_goes_back_to_them(
+    records: list[tuple[float, float]], size: int, dice: random.Random
+) -> None:
+    windows = Windows()
+    batches = [records[start : start + size] for start in range(0, len(records), size)]
+    dice.shuffle(batches)
+    for batch in batches:
+        windows.add(batch, failed=True)
+    now = max((at for at, _ in records), default=0.0)
+    whole = windows.read(now, 48 * 3600.0)
+    assert (whole.histogram.count, whole.errors) == (len(records), len(records))
+    hour = windows.read(now, 3600.0, reach=3600.0)
+    assert hour.histogram.count <= sum(at >= hour.start for at, _ in records)
+    assert windows.read(now, 7200.0).histogram.count >= hour.histogram.count
+
+
+def test_minutes_are_counted_whole_and_without_the_present_one() -> None:
+    windows = filled(*((60.0 * minute + 1.0, 0.1) for minute in range(10) for _ in range(minute)))
+    assert windows.minutes(9 * 60 + 30.0, 5) == [4, 5, 6, 7, 8]
+    assert windows.minutes(9 * 60 + 30.0, 12) == [0, 0, 0, *range(9)]
+    # The last one is still open in the finest ring, and counts.
+    assert windows.minutes(10 * 60 + 1.0, 2) == [8, 9]
