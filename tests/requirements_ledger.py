@@ -70,7 +70,6 @@ LEDGER = (
         "SEED-OBS-3",
         "seed, Observability first",
         "Performance alerting with configurable thresholds",
-        planned="alerts",
     ),
     Requirement("SEED-RES-1", "seed, Resilience patterns", "Connection pooling and retry logic"),
     Requirement("SEED-RES-2", "seed, Resilience patterns", "Circuit breakers for failing services"),
@@ -81,7 +80,7 @@ LEDGER = (
     Requirement("SEED-CLIENT-4", "seed, Enhanced MCP client", "Fallback configuration support"),
     Requirement("SEED-METRICS-1", "seed, Metrics collection", "Per-domain performance tracking"),
     Requirement("SEED-METRICS-2", "seed, Metrics collection", "Real-time health dashboard", planned="dashboard"),
-    Requirement("SEED-METRICS-3", "seed, Metrics collection", "Configurable alerting thresholds", planned="alerts"),
+    Requirement("SEED-METRICS-3", "seed, Metrics collection", "Configurable alerting thresholds"),
     Requirement("SEED-METRICS-4", "seed, Metrics collection", "Response time statistics and trends"),
     Requirement("INV-1", "seed, Infrastructure invariants", "All MCP tool calls MUST go through enhanced client"),
     Requirement("INV-2", "seed, Infrastructure invariants", "All domain requests MUST be recorded in metrics"),
@@ -244,6 +243,11 @@ LEDGER = (
         "CLI-TOP-2",
         "semantics, Dashboard",
         "The first screen in the terminal says first how things are, since when and why",
+    ),
+    Requirement(
+        "ALERTS-NOISE",
+        "goals, Ecosystem and friendliness",
+        "One failure at low traffic notifies nobody; a flapping server makes one incident",
     ),
     Requirement(
         "CLI-DEMO-1",

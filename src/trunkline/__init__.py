@@ -10,6 +10,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from trunkline.alerts.alert import Alert
+    from trunkline.alerts.manager import AlertManager
     from trunkline.cache.cache_manager import CacheManager
     from trunkline.cache.redis_client import RedisClient
     from trunkline.cache.redis_tier import RedisTier
@@ -41,10 +43,13 @@ if TYPE_CHECKING:
     from trunkline.monitoring.logging import configure_logging
     from trunkline.monitoring.metrics import MetricsCollector
     from trunkline.policy import (
+        AlertRule,
+        AlertSettings,
         BreakerPolicy,
         BulkheadPolicy,
         CachePolicy,
         CacheSettings,
+        DomainPolicy,
         FallbackPolicy,
         HealthPolicy,
         HedgePolicy,
@@ -55,11 +60,16 @@ if TYPE_CHECKING:
         RedisPolicy,
         RetryPolicy,
         ServerPolicy,
+        SinkPolicy,
         ToolPolicy,
     )
     from trunkline.registry.tool_registry import ToolRegistry
 
 __all__ = [
+    "Alert",
+    "AlertManager",
+    "AlertRule",
+    "AlertSettings",
     "AttemptTimeout",
     "BreakerPolicy",
     "BulkheadFull",
@@ -76,6 +86,7 @@ __all__ = [
     "DeadlineExceeded",
     "Delivery",
     "DependencyHealth",
+    "DomainPolicy",
     "EnhancedMCPClient",
     "FallbackPolicy",
     "HealthMonitor",
@@ -103,6 +114,7 @@ __all__ = [
     "ServerPolicy",
     "ServerSettings",
     "ServerUnavailable",
+    "SinkPolicy",
     "StdioEndpoint",
     "ToolNotFound",
     "ToolPolicy",
@@ -113,6 +125,10 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Alert": "trunkline.alerts.alert",
+    "AlertManager": "trunkline.alerts.manager",
+    "AlertRule": "trunkline.policy",
+    "AlertSettings": "trunkline.policy",
     "AttemptTimeout": "trunkline.errors",
     "BreakerPolicy": "trunkline.policy",
     "BulkheadFull": "trunkline.errors",
@@ -129,6 +145,7 @@ _HOMES = {
     "DeadlineExceeded": "trunkline.errors",
     "Delivery": "trunkline.call",
     "DependencyHealth": "trunkline.health.report",
+    "DomainPolicy": "trunkline.policy",
     "EnhancedMCPClient": "trunkline.mcp_client",
     "FallbackPolicy": "trunkline.policy",
     "HealthMonitor": "trunkline.health.monitor",
@@ -156,6 +173,7 @@ _HOMES = {
     "ServerPolicy": "trunkline.policy",
     "ServerSettings": "trunkline.endpoint",
     "ServerUnavailable": "trunkline.errors",
+    "SinkPolicy": "trunkline.policy",
     "StdioEndpoint": "trunkline.endpoint",
     "ToolNotFound": "trunkline.errors",
     "ToolPolicy": "trunkline.policy",

@@ -17,6 +17,8 @@ import anyio.lowlevel
 import anyio.to_thread
 from anyio.abc import TaskGroup
 
+from trunkline.alerts import AlertManager
+from trunkline.alerts.readings import alert_readings
 from trunkline.bus import EventBus
 from trunkline.cache.cache_manager import CacheManager
 from trunkline.cache_readings import cache_readings
@@ -83,6 +85,11 @@ class Infrastructure:
         )
         self.bus.subscribe(self.sharing.circuits_of(self.mcp_client.fleet), CircuitSharing.kinds)
         self.metrics.read_also("cache", lambda: cache_readings(self.cache, self.sharing.tier))
+        self.alerts = AlertManager(
+            settings.alerts, settings.domains, metrics=self.metrics, health=self.health.report, emit=self.bus.emit
+        )
+        """What is wrong by the rules in force: `active`, `history`, `subscribe`."""
+        self.metrics.read_also("alerts", lambda: alert_readings(self.alerts))
         self._source = source
         self._owner = Owner(self._main)
         self._stopping = anyio.Event()
@@ -149,6 +156,7 @@ class Infrastructure:
         if self._source is not None:
             tasks.start_soon(self._reload_when_changed, self._source)
         tasks.start_soon(self._fold_metrics)
+        tasks.start_soon(self.alerts.run)
         if self.sharing.is_configured:
             tasks.start_soon(self.health.watch, SHARED_CACHE, self.sharing.check, _REDIS)
         await self._stopping.wait()
@@ -178,6 +186,7 @@ class Infrastructure:
         self.settings = _in_force(self.settings, found, changes.cache_rebuilt)
         self.cache.resize(found.cache.max_bytes)
         self.mcp_client.apply(found.servers.values(), found.tools)
+        self.alerts.apply(found.alerts, found.domains)
         changed = tuple(dict.fromkeys((*changes.changed_endpoint, *changes.changed_policy)))
         waiting = ", ".join(f"trunkline.cache.{key}" for key in changes.cache_rebuilt)
         self.bus.emit(ConfigReloaded(now, found.source, changes.added, changes.removed, changed, waiting))

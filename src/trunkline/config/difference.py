@@ -26,6 +26,7 @@ class Difference:
     """They obey other numbers now."""
     tools_changed: bool = False
     domains_changed: bool = False
+    alerts_changed: bool = False
     cache_resized: bool = False
     """Another limit of memory, which can be put in force at once."""
     cache_rebuilt: tuple[str, ...] = ()
@@ -47,6 +48,7 @@ def difference(old: Settings, new: Settings) -> Difference:
         changed_policy=tuple(now.name for now, before in kept if now.policy != before.policy),
         tools_changed=old.tools != new.tools,
         domains_changed=old.domains != new.domains,
+        alerts_changed=old.alerts != new.alerts,
         cache_resized=old.cache.max_bytes != new.cache.max_bytes,
         cache_rebuilt=tuple(_rebuilt(old.cache, new.cache)),
     )

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, TypeVar
 
+from trunkline.config.alerting import read_alerts
 from trunkline.config.caching import read_cache
 from trunkline.config.document import Document, parse, read_file
 from trunkline.config.lines import KeyPath
@@ -28,8 +29,8 @@ from trunkline.policy import DomainPolicy, ServerPolicy, ToolPolicy
 __all__ = ["fallback_settings", "load", "settings_from"]
 
 _ROOTS = ("mcpServers", "trunkline")
-_EFFECTIVE = ("defaults", "servers", "tools", "domains", "cache", "telemetry")
-_INERT = ("alerts", "logging", "gateway")
+_EFFECTIVE = ("defaults", "servers", "tools", "domains", "cache", "alerts", "telemetry")
+_INERT = ("logging", "gateway")
 _TOOL_NAME = re.compile(r"[A-Za-z0-9_.*-]+")
 
 NamedPolicy = TypeVar("NamedPolicy", ToolPolicy, DomainPolicy)
@@ -86,10 +87,8 @@ def settings_from(document: Document, environ: Mapping[str, str]) -> Settings:
     for name in tools:
         _check_tool_name(name, report)
     domains = _named(ours, "domains", DomainPolicy(), report)
-    for name in domains:
-        # Checked and kept, but nothing compares a domain with its thresholds yet.
-        report.notice(("trunkline", "domains", name), NO_EFFECT)
     cache = read_cache(ours.get("cache", {}), report)
+    alerts = read_alerts(ours.get("alerts", {}), report)
     telemetry = read_telemetry(ours.get("telemetry", {}), report)
     if not (cache.redis.enabled and cache.redis.url) and any(
         server.policy.breaker.shared for server in servers.values()
@@ -99,7 +98,17 @@ def settings_from(document: Document, environ: Mapping[str, str]) -> Settings:
         report.notice((), "no server is configured: name one under mcpServers")
     report.raise_problems()
     servers, secrets = with_secrets(servers, ours, report.hidden.keys() - {*servers, *domains})
-    return Settings(document.source, servers, tools, domains, cache, telemetry, secrets=secrets, notices=report.notices)
+    return Settings(
+        document.source,
+        servers,
+        tools,
+        domains,
+        cache,
+        alerts,
+        telemetry,
+        secrets=secrets,
+        notices=report.notices,
+    )
 
 
 def _check_roots(document: Document, report: Report) -> None:

@@ -47,7 +47,8 @@ def overlay(
         report.mismatch(path, "a table")
         return base
     hints = get_type_hints(type(base))
-    names = [entry.name for entry in fields(base)]
+    # A key that is a word of Python stands in the policy with an underscore behind it.
+    names = {entry.name.removesuffix("_"): entry.name for entry in fields(base)}
     values: dict[str, Any] = {}
     for key, value in table.items():
         at = (*path, key)
@@ -55,12 +56,14 @@ def overlay(
             continue
         if key not in names:
             report.unknown(at, [*names, *elsewhere])
-        elif is_dataclass(nested := getattr(base, key)) and not isinstance(nested, type):
-            values[key] = overlay(nested, value, at, report)
-        elif _fits(hints[key], value):
-            values[key] = _taken(hints[key], value)
+            continue
+        name = names[key]
+        if is_dataclass(nested := getattr(base, name)) and not isinstance(nested, type):
+            values[name] = overlay(nested, value, at, report)
+        elif _fits(hints[name], value):
+            values[name] = _taken(hints[name], value)
         else:
-            report.mismatch(at, _expectation(hints[key]))
+            report.mismatch(at, _expectation(hints[name]))
     return _replaced(base, values, path, report)
 
 
@@ -80,7 +83,7 @@ def _replaced(base: Policy, values: dict[str, Any], path: KeyPath, report: Repor
             if name not in values:
                 report.problem(path, f"{name} does not fit the rest, expected {expected}")
                 return base
-            report.mismatch((*path, name), expected)
+            report.mismatch((*path, name.removesuffix("_")), expected)
             del values[name]
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from trunkline.endpoint import ServerSettings
-from trunkline.policy import CacheSettings, DomainPolicy, TelemetryPolicy, ToolPolicy
+from trunkline.policy import AlertSettings, CacheSettings, DomainPolicy, TelemetryPolicy, ToolPolicy
 from trunkline.secrets import Secrets
 
 __all__ = ["ServerSettings", "Settings"]
@@ -30,6 +30,7 @@ class Settings:
     domains: Mapping[str, DomainPolicy] = field(default_factory=lambda: MappingProxyType({}))
     """By the domain's name; a domain that is not named here has `DomainPolicy()`."""
     cache: CacheSettings = field(default_factory=CacheSettings)
+    alerts: AlertSettings = field(default_factory=AlertSettings)
     telemetry: TelemetryPolicy = field(default_factory=TelemetryPolicy)
     secrets: Secrets = field(default_factory=Secrets, repr=False, compare=False)
     """What must not be shown: values of variables, credentials in headers, addresses, arguments and environments."""

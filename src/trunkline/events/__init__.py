@@ -20,6 +20,8 @@ from trunkline.events.event import (
     Observer,
 )
 from trunkline.events.ours import (
+    AlertChanged,
+    AlertSinkFailed,
     AnswerAbandoned,
     CacheInvalidated,
     ConfigRejected,
@@ -48,6 +50,8 @@ from trunkline.events.servers import (
 )
 
 __all__ = [
+    "AlertChanged",
+    "AlertSinkFailed",
     "AnswerAbandoned",
     "AttemptFinished",
     "CacheInvalidated",

@@ -8,6 +8,8 @@ from typing import Literal, TypeAlias
 from trunkline.events.event import Event
 
 __all__ = [
+    "AlertChanged",
+    "AlertSinkFailed",
     "AnswerAbandoned",
     "CacheInvalidated",
     "ConfigRejected",
@@ -103,3 +105,29 @@ class SharedCacheFound(Event):
 
     lasted: float
     """Seconds it was lost; 0 at the first time."""
+
+
+@dataclass(frozen=True, slots=True)
+class AlertChanged(Event):
+    """An alert went from one state to another."""
+
+    rule: str
+    severity: str
+    subject: str
+    """Whom it is about: `server=search`."""
+    old: str
+    new: str
+    summary: str
+    value: float
+    threshold: float
+    inhibited_by: str
+    """The alert that explains this one, about which nobody is told; empty where there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class AlertSinkFailed(Event):
+    """Somebody who is to be told of alerts cannot be. Each failure is counted; told is what changed."""
+
+    sink: str
+    reason: str
+    """In words that can be shown; nothing of an address."""

@@ -70,6 +70,9 @@ def build_app(infra: Infrastructure, host: str, port: int, *, patience: float = 
     async def tools(_request: Request) -> Response:
         return JSONResponse(status.tools(infra))
 
+    async def alerts(_request: Request) -> Response:
+        return JSONResponse(infra.alerts.as_dict())
+
     async def openapi(_request: Request) -> Response:
         return JSONResponse(document(host, port))
 
@@ -82,6 +85,7 @@ def build_app(infra: Infrastructure, host: str, port: int, *, patience: float = 
             Route("/api/v1/status", everything),
             *viewing.routes(),
             Route("/api/v1/tools", tools),
+            Route("/api/v1/alerts", alerts),
             *cache_routes(infra),
             Route("/openapi.json", openapi),
             *(Route(path, _file(name, media_type)) for path, name, media_type in _FILES),

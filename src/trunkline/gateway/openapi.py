@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import Any
 
+from trunkline.gateway.openapi_alerts import alert_paths, alert_schemas
 from trunkline.gateway.openapi_view import view_paths, view_schemas
 from trunkline.gateway.schemas import (
     CIRCUIT,
@@ -49,6 +50,7 @@ def document(host: str, port: int) -> dict[str, Any]:
             ),
             "/api/v1/status": get("How everything is", {"200": answer("Last known, without I/O", "Status")}),
             **view_paths(),
+            **alert_paths(),
             "/api/v1/tools": get("Every known tool", {"200": answer("In the order of listings", "Tools")}),
             "/api/v1/cache": get("How the cache does", {"200": answer("Since the gateway was started", "Cache")}),
             "/api/v1/cache/invalidate": _post(
@@ -152,6 +154,7 @@ def _schemas() -> dict[str, Any]:
             )
         ),
         **view_schemas(),
+        **alert_schemas(),
         **_cache_schemas(),
         "Refusal": object_of(error=object_of(code=TEXT, message=TEXT)),
     }

@@ -15,6 +15,8 @@ from enum import Enum
 from typing import Any, Final, Literal, NamedTuple, TextIO
 
 from trunkline.events import (
+    AlertChanged,
+    AlertSinkFailed,
     AnswerAbandoned,
     AttemptFinished,
     CacheInvalidated,
@@ -55,6 +57,15 @@ _ADDRESS: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]{0,20}://[^\s\"'<>]*")
 
 def _always(level: int) -> _Level:
     return lambda _: level
+
+
+def _alert_level(event: AlertChanged) -> int:
+    """What fires is a warning and its end worth a line; what only may become an alert, or is explained, is not."""
+    if event.inhibited_by or ("pending" in (event.new, event.old) and event.new != "firing"):
+        return logging.DEBUG
+    if event.new == "firing":
+        return logging.WARNING if event.old != "recovering" else logging.DEBUG
+    return logging.INFO if event.new == "inactive" else logging.DEBUG
 
 
 _DEBUG, _INFO, _WARNING = _always(logging.DEBUG), _always(logging.INFO), _always(logging.WARNING)
@@ -102,6 +113,8 @@ _RECORDS: Final[Mapping[type[Event], tuple[str, str, _Level]]] = {
     ),
     ConfigRejected: ("config", "config_rejected", _WARNING),
     ObserverFailed: ("observer", "observer_failed", _WARNING),
+    AlertChanged: ("alert", "alert_changed", _alert_level),
+    AlertSinkFailed: ("alert", "alert_sink_failed", _WARNING),
 }
 """Logger below `trunkline`, message and level of each kind of event."""
 

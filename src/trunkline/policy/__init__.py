@@ -6,6 +6,8 @@ Sources of the defaults: `docs/decisions/0004-defaults.md`.
 
 from __future__ import annotations
 
+from trunkline.policy.alert_rules import BUILT_IN_RULES, AlertSettings
+from trunkline.policy.alerts import AlertBadness, AlertRule, AlertSubject, Severity, SinkKind, SinkPolicy
 from trunkline.policy.attempts import (
     BreakerPolicy,
     BulkheadPolicy,
@@ -21,6 +23,11 @@ from trunkline.policy.telemetry import OtlpPolicy, TelemetryPolicy
 from trunkline.policy.tools import DomainPolicy, FallbackPolicy, ToolPolicy
 
 __all__ = [
+    "BUILT_IN_RULES",
+    "AlertBadness",
+    "AlertRule",
+    "AlertSettings",
+    "AlertSubject",
     "BreakerPolicy",
     "BulkheadPolicy",
     "CachePolicy",
@@ -40,6 +47,9 @@ __all__ = [
     "RedisPolicy",
     "RetryPolicy",
     "ServerPolicy",
+    "Severity",
+    "SinkKind",
+    "SinkPolicy",
     "TelemetryPolicy",
     "ToolPolicy",
     "require",

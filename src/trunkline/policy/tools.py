@@ -51,12 +51,25 @@ class ToolPolicy:
 
 @dataclass(frozen=True, slots=True)
 class DomainPolicy:
-    """What one domain is held to; the thresholds become alerts."""
+    """What one domain is held to; each threshold becomes an alert, see `trunkline.alerts`."""
 
+    enabled: bool = True
+    """Whether there are alerts about this domain's requests at all."""
     p95: float | None = None
-    """Seconds."""
+    """Seconds that 95 of 100 requests must not exceed."""
+    p99: float | None = None
+    """Seconds that 99 of 100 requests must not exceed."""
+    mean: float | None = None
+    """Seconds that requests may take on average."""
     error_ratio: float | None = None
+    """Share of requests that may fail, instead of the 5 % that holds for every domain."""
+    slo: float | None = None
+    """Share of requests that are to go well over a month, such as 0.999: alerts when a fiftieth of what may fail has
+    failed within an hour, or a twentieth within six."""
+    min_events: int | None = None
+    """Requests in a rule's long window below which nothing is said of this domain; None takes the rule's."""
 
     def __post_init__(self) -> None:
-        positive(self, "p95")
+        positive(self, "p95", "p99", "mean", "min_events")
         ratio(self, "error_ratio")
+        require(self.slo is None or 0 < self.slo < 1, "slo", self.slo, "a share greater than 0, below 1")

@@ -68,13 +68,11 @@ CONTRACT_AS_MAPPING: dict[str, Any] = {
     },
 }
 
-NO_EFFECT = "has no effect in this version"
 NOTICES = (
     (
         "trunkline.servers.search.fallback names 'search-public', which is no server under mcpServers, "
         'and passes over it; did you mean "search"?'
     ),
-    f"trunkline.domains.speech {NO_EFFECT}",
     (
         "trunkline.cache.redis shares only answers of calls that name a principal; name one for the others by "
         "trunkline.cache.partition"
@@ -120,7 +118,7 @@ def test_the_contracts_toml_example_loads_and_says_what_has_no_effect_yet(folder
     settings = load("trunkline.toml", environ=ENVIRON)
     assert_is_the_contracts(settings)
     assert settings.source == "trunkline.toml"
-    lines = (15, 19, 24)
+    lines = (15, 24)
     assert settings.notices == tuple(
         f"trunkline.toml:{line}: {notice}" for line, notice in zip(lines, NOTICES, strict=True)
     )
@@ -166,7 +164,7 @@ headers = { Authorization = "${SEARCH_TOKEN}" }
     ]
 
 
-@pytest.mark.parametrize("section", ["alerts", "logging", "gateway"])
+@pytest.mark.parametrize("section", ["logging", "gateway"])
 def test_a_section_of_a_later_version_gives_one_notice_whatever_is_in_it(section: str) -> None:
     settings = load({"mcpServers": {"s": {"command": "x"}}, "trunkline": {section: {"a": [{"b": 1}]}}})
     assert settings.notices == (f"configuration: trunkline.{section} has no effect in this version",)

@@ -24,6 +24,7 @@ PATHS = (
     "/api/v1/status",
     "/api/v1/view",
     "/api/v1/tools",
+    "/api/v1/alerts",
     "/api/v1/cache",
     "/openapi.json",
 )
