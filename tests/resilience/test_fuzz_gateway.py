@@ -210,7 +210,7 @@ def test_any_bytes_at_the_mcp_endpoint_are_answered_or_refused(fuzzed: Fuzzed, r
 def test_any_request_beside_the_mcp_endpoint_is_answered_or_refused(fuzzed: Fuzzed, report: Report) -> None:
     cases = 0
     described = list(fuzzed.gateway.get("/openapi.json")["paths"])
-    served = st.sampled_from([*described, "/", "/openapi.json", "/static/status.js"])
+    served = st.sampled_from([*described, "/", "/openapi.json", "/static/app.js"])
 
     @settings(FUZZING, max_examples=cases_of("HTTP API"))
     @given(

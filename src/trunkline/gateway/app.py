@@ -7,9 +7,10 @@ any I/O.
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from importlib.resources import files
+from types import MappingProxyType
 from typing import Final
 
 from starlette.applications import Starlette
@@ -32,12 +33,15 @@ from trunkline.monitoring.scrape import MetricsPage
 
 __all__ = ["build_app"]
 
-_FILES: Final = (
-    ("/", "index.html", "text/html; charset=utf-8"),
-    ("/static/status.css", "status.css", "text/css; charset=utf-8"),
-    ("/static/status.js", "status.js", "text/javascript; charset=utf-8"),
-    ("/static/icon.svg", "icon.svg", "image/svg+xml"),
+_TYPES: Final = MappingProxyType(
+    {
+        ".html": "text/html; charset=utf-8",
+        ".css": "text/css; charset=utf-8",
+        ".js": "text/javascript; charset=utf-8",
+        ".svg": "image/svg+xml",
+    }
 )
+_PAGE: Final = "index.html"
 
 
 def build_app(infra: Infrastructure, host: str, port: int, *, patience: float = 10.0) -> Starlette:
@@ -88,7 +92,7 @@ def build_app(infra: Infrastructure, host: str, port: int, *, patience: float = 
             Route("/api/v1/alerts", alerts),
             *cache_routes(infra),
             Route("/openapi.json", openapi),
-            *(Route(path, _file(name, media_type)) for path, name, media_type in _FILES),
+            *_files(),
         ],
         middleware=[Middleware(Guard, host=host), Middleware(Audience, emit=infra.bus.emit, patience=patience)],
         exception_handlers={HTTPException: _refused, Exception: _failed},
@@ -105,9 +109,15 @@ def build_app(infra: Infrastructure, host: str, port: int, *, patience: float = 
     return app
 
 
-def _file(name: str, media_type: str) -> Callable[[Request], Awaitable[Response]]:
-    content = files("trunkline.gateway").joinpath("static", name).read_bytes()
+def _files() -> Iterator[Route]:
+    """The page at `/`, and what it loads below `/static`."""
+    for file in files("trunkline.gateway").joinpath("static").iterdir():
+        media_type = _TYPES[file.name[file.name.rindex(".") :]]
+        path = "/" if file.name == _PAGE else f"/static/{file.name}"
+        yield Route(path, _sending(file.read_bytes(), media_type))
 
+
+def _sending(content: bytes, media_type: str) -> Callable[[Request], Awaitable[Response]]:
     async def send(_request: Request) -> Response:
         return Response(content, media_type=media_type, headers={"Cache-Control": "no-cache"})
 

@@ -20,6 +20,7 @@ from trunkline.gateway.schemas import (
     map_of,
     object_of,
     optional,
+    or_null,
     ref,
 )
 
@@ -40,6 +41,19 @@ def view_paths() -> dict[str, Any]:
     return {
         "/api/v1/view": get("What the dashboard shows", {"200": answer("At most a second old", "View")}),
         "/api/v1/events": get("What the dashboard shows, as it changes", {"200": stream, "503": full}),
+        "/api/v1/details": get("The dashboard's second screen", {"200": answer("Last known, without I/O", "Details")}),
+        "/api/v1/server": get(
+            "One server's tools and worst calls", _named("ServerDetails"), name="as the configuration has it"
+        ),
+        "/api/v1/domain": get("One domain's operations and worst calls", _named("DomainDetails"), name="of the domain"),
+    }
+
+
+def _named(schema: str) -> dict[str, Any]:
+    return {
+        "200": answer("Of the last ten minutes", schema),
+        "404": answer("Nothing has that name", "Refusal"),
+        "422": answer("No name was given", "Refusal"),
     }
 
 
@@ -91,5 +105,55 @@ def view_schemas() -> dict[str, Any]:
             config=object_of(source=TEXT, is_fallback=TRUTH, notices=list_of(TEXT)),
             loop_lag=SECONDS,
             ours=map_of(COUNT) | {"description": "what of our own is being lost, by kind; all 0 while all is well"},
+        ),
+        **_detail_schemas(),
+    }
+
+
+def _detail_schemas() -> dict[str, Any]:
+    call = object_of(
+        at=MOMENT,
+        id=TEXT,
+        tool=TEXT,
+        domain=TEXT,
+        server=TEXT,
+        outcome={"type": "string", "description": "`ok`, `tool_error`, `cancelled` or the class of the error"},
+        duration=SECONDS,
+        attempts=COUNT,
+        cache=TEXT,
+        fallback=or_null(TEXT),
+        may_have_run=TRUTH,
+        trace_id=or_null(TEXT),
+    )
+    worst = {
+        "failed": list_of(ref("RecentCall")) | {"description": "the latest, newest first"},
+        "slow": list_of(ref("RecentCall")) | {"description": "of the last ten minutes, slowest first"},
+    }
+    tool = object_of(
+        name=TEXT, description=TEXT, repeatable=TRUTH, fingerprint=TEXT, availability=ref("Availability"), calls=COUNT
+    )
+    entry = object_of(at=MOMENT, server=TEXT, tool=or_null(TEXT), what=TEXT, detail=TEXT)
+    place = optional(
+        object_of(name=TEXT, replica=TEXT, state=HEALTH, since=MOMENT, reason=TEXT),
+        circuit=CIRCUIT,
+        era=TEXT,
+        connections=map_of(COUNT),
+        probe=or_null(TRUTH) | {"description": "whether the last probe went well; null before the first"},
+    )
+    happening = object_of(
+        at=MOMENT, tone={"type": "string", "enum": ["good", "bad", "plain"]}, about=TEXT, text=TEXT, times=COUNT
+    )
+    operation = object_of(name=TEXT, outcomes=map_of(COUNT))
+    figures = dict.fromkeys(("p50", "p95", "p99"), SECONDS) | {"error_ratio": SHARE}
+    return {
+        "RecentCall": call,
+        "ServerDetails": object_of(name=TEXT, places=list_of(TEXT), tools=list_of(optional(tool, **figures)), **worst),
+        "DomainDetails": optional(object_of(name=TEXT, calls=COUNT, operations=list_of(operation), **worst), **figures),
+        "Details": object_of(
+            cache=ref("Cache"),
+            registry=object_of(tools=COUNT, drift=list_of(entry), availability=list_of(entry), changes=list_of(entry)),
+            matrix=list_of(place),
+            events=list_of(happening),
+            configuration={"type": "object", "description": "every value in force; credentials are left out"},
         ),
     }

@@ -25,6 +25,7 @@ _TROUBLE = MappingProxyType(
     {
         "configuration": "The configuration file is invalid.",
         SHARED_CACHE: "The shared cache is away; answers are kept here alone.",
+        "otlp": "The telemetry collector is away; nothing is lost but telemetry.",
     }
 )
 """What being in trouble means for what is no server."""

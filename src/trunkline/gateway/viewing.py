@@ -1,10 +1,11 @@
-"""The view over HTTP: whole at `/api/v1/view`, and as a stream of changes at `/api/v1/events`."""
+"""What people look at, over HTTP: the view, whole and as a stream of changes, and what stands behind it."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from functools import partial
+from typing import Any
 
 import anyio
 from starlette.requests import ClientDisconnect, Request
@@ -13,6 +14,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from trunkline.gateway.broadcast import Broadcast
+from trunkline.gateway.details import Details
 from trunkline.gateway.guard import refusal
 from trunkline.gateway.view import View
 from trunkline.infrastructure import Infrastructure
@@ -27,6 +29,7 @@ class Viewing:
 
     def __init__(self, infra: Infrastructure) -> None:
         self._view = View(infra)
+        self._details = Details(infra)
         self._broadcast = Broadcast(self._view, failed=partial(_count, infra.metrics.store))
         self.close = self._broadcast.close
         """End the streams that are open."""
@@ -42,17 +45,34 @@ class Viewing:
                 return refusal(503, "too_many_viewers", f"{self._broadcast.viewers} are watching; try again later")
             return _Stream(self._broadcast, is_asked_for=request.method == "GET")
 
-        return [Route("/api/v1/view", view), Route("/api/v1/events", events)]
+        async def details(_request: Request) -> Response:
+            return JSONResponse(self._details.everything())
+
+        async def server(request: Request) -> Response:
+            return _found("server", request, self._details.server)
+
+        async def domain(request: Request) -> Response:
+            return _found("domain", request, self._details.domain)
+
+        return [
+            Route("/api/v1/view", view),
+            Route("/api/v1/events", events),
+            Route("/api/v1/details", details),
+            Route("/api/v1/server", server),
+            Route("/api/v1/domain", domain),
+        ]
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Keep the charts' past, and tell viewers once a second, while inside."""
+        unwatch = self._details.watch()
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._keep_time)
             tasks.start_soon(self._broadcast.run)
             try:
                 yield
             finally:
+                unwatch()
                 tasks.cancel_scope.cancel()
 
     async def _keep_time(self) -> None:
@@ -90,6 +110,14 @@ class _Stream(Response):
             # Out of a group of tasks it would come wrapped.
             raise ClientDisconnect
         await send({"type": "http.response.body", "body": b""})
+
+
+def _found(what: str, request: Request, find: Callable[[str], dict[str, Any] | None]) -> Response:
+    name = request.query_params.get("name")
+    if name is None:
+        return refusal(422, "invalid_request", f"which {what}? give its name: ?name=…")
+    told = find(name)
+    return refusal(404, "not_found", f"there is no {what} of that name") if told is None else JSONResponse(told)
 
 
 async def _until_left(receive: Receive, scope: anyio.CancelScope) -> None:

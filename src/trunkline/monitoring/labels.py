@@ -20,13 +20,13 @@ UNKNOWN: Final = "_unknown"
 """The name of a tool that no server has: what a caller made up must not become a label."""
 
 
-def clean(value: object) -> str:
-    """Return `value` as text without control characters, cut to `LABEL_LENGTH` characters."""
+def clean(value: object, length: int = LABEL_LENGTH) -> str:
+    """Return `value` as text without control characters, cut to `length` characters."""
     text = value if isinstance(value, str) else str(value)
-    if len(text) <= LABEL_LENGTH and text.isprintable():
+    if len(text) <= length and text.isprintable():
         return text
     # A name may be megabytes long; only its beginning is looked at.
-    return "".join(filter(str.isprintable, text[: 8 * LABEL_LENGTH]))[:LABEL_LENGTH]
+    return "".join(filter(str.isprintable, text[: 8 * length]))[:length]
 
 
 def paired(names: Iterable[str], values: Iterable[str]) -> Labels:

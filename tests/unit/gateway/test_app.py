@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from importlib import resources
 
 import httpx2
 import pytest
@@ -23,6 +24,7 @@ PATHS = (
     "/metrics",
     "/api/v1/status",
     "/api/v1/view",
+    "/api/v1/details",
     "/api/v1/tools",
     "/api/v1/alerts",
     "/api/v1/cache",
@@ -30,11 +32,11 @@ PATHS = (
 )
 ORDERS = ("/api/v1/cache/invalidate", "/api/v1/cache/clear")
 """What is posted to."""
-STREAM = "/api/v1/events"
-"""What has no end."""
+OTHERS = ("/api/v1/events", "/api/v1/server", "/api/v1/domain")
+"""What has no end, or asks for a name."""
 
 
-@pytest.mark.parametrize("path", [*PATHS, *ORDERS, "/static/status.js", "/nothing"])
+@pytest.mark.parametrize("path", [*PATHS, *ORDERS, "/static/app.js", "/nothing"])
 async def test_every_answer_has_the_security_headers_and_other_hosts_and_origins_get_none(path: str) -> None:
     async with gateway("lab") as (_, client):
         for answer, expected in (
@@ -145,7 +147,7 @@ async def test_the_description_names_every_json_path_and_describes_the_status_as
     async with gateway("lab") as (_, client):
         described = (await client.get("/openapi.json")).json()
         told = (await client.get("/api/v1/status")).json()
-    assert set(described["paths"]) == {*PATHS, *ORDERS, STREAM} - {"/", "/mcp", "/openapi.json"}
+    assert set(described["paths"]) == {*PATHS, *ORDERS, *OTHERS} - {"/", "/mcp", "/openapi.json"}
     assert set(described["components"]["schemas"]["Status"]["required"]) == set(told)
     server = described["components"]["schemas"]["Server"]["allOf"][1]["required"]
     assert set(server) | {"name", "state", "since", "reason"} == set(told["servers"][0])
@@ -154,11 +156,21 @@ async def test_the_description_names_every_json_path_and_describes_the_status_as
 async def test_the_page_loads_nothing_from_elsewhere_and_has_nothing_inline() -> None:
     async with gateway("lab") as (_, client):
         page = await client.get("/")
-        parts = re.findall(r'(?:src|href)="(/static/[^"]+)"', page.text)
-        files = [await client.get(path) for path in sorted(set(parts))]
-    assert [file.status_code for file in files] == [200, 200, 200]
-    assert len(page.content) + sum(len(file.content) for file in files) < 30_000
+        paths, files = re.findall(r'(?:src|href)="(/static/[^"]+)"', page.text), {}
+        while paths:
+            path = paths.pop()
+            if path not in files:
+                files[path] = await client.get(path)
+                paths += [f"/static/{name}" for name in re.findall(r'from "\./([^"]+)"', files[path].text)]
+    assert {file.status_code for file in files.values()} == {200}
+    assert len(page.content) + sum(len(file.content) for file in files.values()) < 100_000
+    shipped = resources.files("trunkline.gateway").joinpath("static").iterdir()
+    assert {"index.html", *(path.removeprefix("/static/") for path in files)} == {file.name for file in shipped}
     assert not re.search(r"(?:https?:)?//[a-z]", page.text)
     assert not re.search(r"<style|\sstyle=|\son[a-z]+=|<script(?![^>]*\ssrc=)", page.text)
-    script = next(file.text for file in files if "javascript" in file.headers["content-type"])
-    assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(", script)
+    scripts = [file.text for file in files.values() if "javascript" in file.headers["content-type"]]
+    assert len(scripts) > 5
+    for script in scripts:
+        assert not re.search(
+            r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|https?://(?!www\.w3)", script
+        )

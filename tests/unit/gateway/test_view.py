@@ -9,7 +9,9 @@ import anyio
 import jsonschema  # type: ignore[import-untyped]
 import pytest
 
-from tests.unit.gateway.laboratory import gateway, infrastructure
+from tests.unit.gateway.laboratory import gateway, infrastructure, tool
+from trunkline import InvalidArguments
+from trunkline.events import CircuitChanged
 from trunkline.gateway.app import build_app
 from trunkline.gateway.openapi import document
 from trunkline.gateway.view import View
@@ -139,3 +141,42 @@ async def test_a_viewer_that_takes_nothing_in_is_dropped_counted_and_holds_no_pl
         infra.metrics.fold()
         assert infra.metrics.store.counts("abandoned") == {("/api/v1/events", "stopped reading"): 1}
         assert View(infra)()["ours"]["answers_abandoned"] == 1
+
+
+async def test_a_servers_tools_and_worst_calls_are_told_as_described() -> None:
+    async with gateway("lab", "other") as (infra, client):
+        await infra.mcp_client.call_tool("lab_echo", {"text": "hello"}, domain="speech")
+        with pytest.raises(InvalidArguments):
+            await infra.mcp_client.call_tool("lab_echo", {"text": 5}, domain="speech")
+        server = (await client.get("/api/v1/server", params={"name": "lab"})).json()
+        domain = (await client.get("/api/v1/domain", params={"name": "speech"})).json()
+    check(server, "ServerDetails")
+    check(domain, "DomainDetails")
+    (found,) = server["tools"]
+    assert (found["name"], found["calls"], found["error_ratio"]) == ("lab_echo", 2, 0.5)
+    assert [(call["tool"], call["outcome"], call["attempts"]) for call in server["failed"]] == [
+        ("lab_echo", "InvalidArguments", 0)
+    ]
+    assert [call["outcome"] for call in server["slow"]] == ["ok", "InvalidArguments"]
+    assert domain["operations"] == [{"name": "lab_echo", "outcomes": {"ok": 1, "InvalidArguments": 1}}]
+
+
+@pytest.mark.parametrize("kind", ["server", "domain"])
+async def test_what_has_no_such_name_or_none_is_refused_in_words(kind: str) -> None:
+    async with gateway("lab") as (_, client):
+        assert (await client.get(f"/api/v1/{kind}", params={"name": "nobody"})).status_code == 404
+        assert (await client.get(f"/api/v1/{kind}")).status_code == 422
+
+
+async def test_the_second_screen_is_told_as_described() -> None:
+    async with gateway("lab") as (infra, client):
+        infra.bus.emit(CircuitChanged(1.0, "lab", None, "closed", "open", "why"))
+        infra.registry.update("lab", [tool("echo", "Says something else.")], 1.0)
+        told = (await client.get("/api/v1/details")).json()
+    check(told, "Details")
+    assert told["matrix"][0]["connections"]["ready"] == 1
+    assert (told["events"][0]["about"], told["events"][0]["text"]) == ("lab", "tool lab_echo changed its definition")
+    assert "circuit open: why" in [event["text"] for event in told["events"]]
+    assert [entry["tool"] for entry in told["registry"]["drift"]] == ["lab_echo"]
+    assert told["registry"]["availability"][-1]["what"] == "available"
+    assert told["configuration"]["servers"]["lab"]["places"] == ["in-process"]
