@@ -145,6 +145,27 @@ LEDGER = (
         "documented 503, and nothing unhandled",
     ),
     Requirement(
+        "LOG-STATE",
+        "issue 5, See everything",
+        "Importing and using the library changes no logging state: no handler, level, factory, class or capture",
+    ),
+    Requirement(
+        "LOG-CONTEXT",
+        "issue 5, See everything",
+        "Whoever writes a log record during a call, it says which call, domain, server and tool it is about",
+    ),
+    Requirement(
+        "LOG-QUEUE",
+        "issue 5, See everything",
+        "A slow or broken log sink holds nobody; what is dropped, lost or suppressed is counted and told",
+    ),
+    Requirement(
+        "SECRETS",
+        "issue 5, See everything",
+        "Planted secrets (headers, env, arguments, URLs with userinfo, exception texts) appear in no log, metric, "
+        "span, event, page, API answer or error",
+    ),
+    Requirement(
         "HEDGE-TAIL",
         "goals, Reliability",
         "With one of three replicas 20 times slower, hedging keeps p99 within twice the healthy p99, at 5 % more "

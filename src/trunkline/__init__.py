@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from trunkline.infrastructure import Infrastructure
     from trunkline.mcp_client import EnhancedMCPClient
     from trunkline.monitoring.asgi import MetricsMiddleware
-    from trunkline.monitoring.logging import configure_logging
     from trunkline.monitoring.metrics import MetricsCollector
+    from trunkline.monitoring.process_log import configure_logging
     from trunkline.policy import (
         AlertRule,
         AlertSettings,
@@ -180,7 +180,7 @@ _HOMES = {
     "ToolRegistry": "trunkline.registry.tool_registry",
     "ToolResult": "trunkline.call",
     "TrunklineError": "trunkline.errors",
-    "configure_logging": "trunkline.monitoring.logging",
+    "configure_logging": "trunkline.monitoring.process_log",
 }
 
 if not TYPE_CHECKING:  # or type checkers would take any misspelt name for an `Any`

@@ -18,6 +18,7 @@ from mcp_types import CallToolResult, Result
 from pydantic import PrivateAttr
 
 __all__ = [
+    "CURRENT_CALL",
     "CURRENT_DOMAIN",
     "UNATTRIBUTED",
     "CacheMode",
@@ -41,6 +42,9 @@ UNATTRIBUTED = "unattributed"
 
 CURRENT_DOMAIN: ContextVar[str | None] = ContextVar("trunkline_domain", default=None)
 """The domain of the tracked operation this code runs in; calls made inside inherit it."""
+
+CURRENT_CALL: ContextVar[Call | None] = ContextVar("trunkline_call", default=None)
+"""The call this code runs in: what a log record is about. Not how parts of a stack find their call."""
 
 CacheMode: TypeAlias = Literal["use", "refresh", "bypass"]
 CacheOutcome: TypeAlias = Literal["miss", "hit", "stale", "coalesced", "bypass"]

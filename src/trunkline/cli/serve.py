@@ -7,50 +7,48 @@ import logging
 import socket
 import sys
 from importlib.metadata import version
-from typing import Final
 
 import anyio
 
 from trunkline.cli.config_file import USUAL, find
-from trunkline.cli.exits import FAILED, FINE, CommandError, complain
+from trunkline.cli.exits import FAILED, FINE, CommandError
+from trunkline.cli.log import log_of
 from trunkline.errors import ConfigError
 from trunkline.gateway.address import CannotListen, listen, url_of
 from trunkline.gateway.serve import serve
 from trunkline.gateway.stdio import serve_stdio
 from trunkline.infrastructure import Infrastructure
-from trunkline.monitoring.logging import configure_logging
 
 __all__ = ["run"]
-
-_CHATTY: Final = ("mcp", "httpx2", "httpcore2")
-"""Loggers that tell every request at INFO."""
 
 
 def run(options: argparse.Namespace) -> int:
     """Serve until a signal; 0. Raises `CommandError` where the address or the configuration will not do."""
     listener = None if options.stdio else _listener(options.host, options.port)
-    stop_logging = configure_logging("console")
-    for name in _CHATTY:
-        logging.getLogger(name).setLevel(logging.WARNING)
     try:
         infra = _infrastructure(options.config)
-        for notice in infra.settings.notices:
-            complain(f"notice: {notice}")
-        if listener is None:
-            anyio.run(serve_stdio, infra)
-        else:
-            anyio.run(_over_http, infra, listener)
+        log = log_of(infra)
+        try:
+            if listener is None:
+                anyio.run(serve_stdio, infra)
+            else:
+                anyio.run(_over_http, infra, listener, log.is_json)
+        finally:
+            log()
     finally:
         if listener is not None:
             listener.close()
-        stop_logging()
     return FINE
 
 
-async def _over_http(infra: Infrastructure, listener: socket.socket) -> None:
+async def _over_http(infra: Infrastructure, listener: socket.socket, as_record: bool) -> None:
     def tell() -> None:
         url = url_of(listener)
         names = ", ".join(infra.settings.servers) or "no server"
+        if as_record:
+            extra = {"trunkline_url": url, "trunkline_version": version("trunkline"), "trunkline_servers": names}
+            logging.getLogger("trunkline.gateway").info("gateway_started", extra=extra)
+            return
         sys.stderr.write(
             f"trunkline {version('trunkline')} listens on {url} in front of {names}\n"
             f"  MCP {url}/mcp   status {url}/   metrics {url}/metrics   Ctrl-C ends it\n"

@@ -29,6 +29,7 @@ class Difference:
     alerts_changed: bool = False
     cache_resized: bool = False
     """Another limit of memory, which can be put in force at once."""
+    logging_changed: bool = False
     cache_rebuilt: tuple[str, ...] = ()
     """Keys of `trunkline.cache` by which entries would be others or stand elsewhere: they take a restart."""
 
@@ -50,6 +51,7 @@ def difference(old: Settings, new: Settings) -> Difference:
         domains_changed=old.domains != new.domains,
         alerts_changed=old.alerts != new.alerts,
         cache_resized=old.cache.max_bytes != new.cache.max_bytes,
+        logging_changed=old.logging != new.logging,
         cache_rebuilt=tuple(_rebuilt(old.cache, new.cache)),
     )
 

@@ -15,6 +15,7 @@ from trunkline.config.alerting import read_alerts
 from trunkline.config.caching import read_cache
 from trunkline.config.document import Document, parse, read_file
 from trunkline.config.lines import KeyPath
+from trunkline.config.logs import read_logging
 from trunkline.config.policies import NO_EFFECT, overlay
 from trunkline.config.report import Report, nearest, printable
 from trunkline.config.secrecy import with_secrets
@@ -29,8 +30,8 @@ from trunkline.policy import DomainPolicy, ServerPolicy, ToolPolicy
 __all__ = ["fallback_settings", "load", "settings_from"]
 
 _ROOTS = ("mcpServers", "trunkline")
-_EFFECTIVE = ("defaults", "servers", "tools", "domains", "cache", "alerts", "telemetry")
-_INERT = ("logging", "gateway")
+_EFFECTIVE = ("defaults", "servers", "tools", "domains", "cache", "alerts", "telemetry", "logging")
+_INERT = ("gateway",)
 _TOOL_NAME = re.compile(r"[A-Za-z0-9_.*-]+")
 
 NamedPolicy = TypeVar("NamedPolicy", ToolPolicy, DomainPolicy)
@@ -90,6 +91,7 @@ def settings_from(document: Document, environ: Mapping[str, str]) -> Settings:
     cache = read_cache(ours.get("cache", {}), report)
     alerts = read_alerts(ours.get("alerts", {}), report)
     telemetry = read_telemetry(ours.get("telemetry", {}), report)
+    logging = read_logging(ours.get("logging", {}), report)
     if not (cache.redis.enabled and cache.redis.url) and any(
         server.policy.breaker.shared for server in servers.values()
     ):
@@ -106,6 +108,7 @@ def settings_from(document: Document, environ: Mapping[str, str]) -> Settings:
         cache,
         alerts,
         telemetry,
+        logging=logging,
         secrets=secrets,
         notices=report.notices,
     )

@@ -11,7 +11,14 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from trunkline.endpoint import ServerSettings
-from trunkline.policy import AlertSettings, CacheSettings, DomainPolicy, TelemetryPolicy, ToolPolicy
+from trunkline.policy import (
+    AlertSettings,
+    CacheSettings,
+    DomainPolicy,
+    LoggingPolicy,
+    TelemetryPolicy,
+    ToolPolicy,
+)
 from trunkline.secrets import Secrets
 
 __all__ = ["ServerSettings", "Settings"]
@@ -32,6 +39,8 @@ class Settings:
     cache: CacheSettings = field(default_factory=CacheSettings)
     alerts: AlertSettings = field(default_factory=AlertSettings)
     telemetry: TelemetryPolicy = field(default_factory=TelemetryPolicy)
+    logging: LoggingPolicy = field(default_factory=LoggingPolicy)
+    """The log of `trunkline serve`; a library touches no log."""
     secrets: Secrets = field(default_factory=Secrets, repr=False, compare=False)
     """What must not be shown: values of variables, credentials in headers, addresses, arguments and environments."""
     notices: tuple[str, ...] = ()

@@ -8,7 +8,7 @@ from __future__ import annotations
 from mcp_types import Result
 
 from trunkline import clock
-from trunkline.call import Call, Provenance, Service, ToolResult, Tracer
+from trunkline.call import CURRENT_CALL, Call, Provenance, Service, ToolResult, Tracer
 from trunkline.errors import CallError
 from trunkline.events import CallFinished, CallStarted, Emit
 
@@ -24,6 +24,7 @@ class ObserveLayer:
 
     async def __call__(self, call: Call, call_next: Service) -> Result:
         """Serve the call and tell of it."""
+        bound = CURRENT_CALL.set(call)
         span = call.span = None if self._tracer is None else self._tracer.start(call)
         trace_id = None if span is None else span.trace_id
         self._emit(CallStarted(call.started, call.id, call.method, call.name, call.domain, trace_id))
@@ -77,3 +78,4 @@ class ObserveLayer:
             )
             if span is not None:
                 span.end(outcome, failure)
+            CURRENT_CALL.reset(bound)

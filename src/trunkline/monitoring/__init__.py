@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from trunkline.monitoring.asgi import MetricsMiddleware
-from trunkline.monitoring.logging import LogObserver, configure_logging
+from trunkline.monitoring.logging import LogObserver
 from trunkline.monitoring.metrics import DomainStats, MetricsCollector, Trend
+from trunkline.monitoring.process_log import ProcessLog, configure_logging
 from trunkline.monitoring.prometheus import PrometheusExporter
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "LogObserver",
     "MetricsCollector",
     "MetricsMiddleware",
+    "ProcessLog",
     "PrometheusExporter",
     "Trend",
     "configure_logging",

@@ -1,94 +1,36 @@
-"""The way of a log record in an application: redacted, put into a queue, written by a thread as JSON or for people.
+"""The way of a log record in an application: bound to its call, put into a queue, redacted and written by a thread.
 
-Used by `configure_logging` only; a library must not take records anywhere.
+Used by `ProcessLog` only; a library must not take records anywhere.
 """
 
 from __future__ import annotations
 
-import json
 import logging
-from collections.abc import Iterator
+import time
 from contextlib import suppress
 from copy import copy
-from datetime import UTC, datetime
-from logging.handlers import QueueHandler, QueueListener
-from queue import Full, Queue
+from queue import Empty, Full, Queue
+from threading import Thread
 from typing import Any, Final, TextIO
 
-from trunkline.monitoring.redaction import REDACTED, is_secret_name, redact, redact_value
+from trunkline.monitoring.log_context import PREFIX, call_context
+from trunkline.monitoring.log_repeats import Kind, Repeats
+from trunkline.policy import RepeatsPolicy
 
-__all__ = ["ConsoleFormatter", "JsonFormatter", "Output", "QueuedOutput", "RedactionFilter"]
+__all__ = ["Output", "QueuedOutput"]
 
 _GRACE: Final = 5.0
 """Seconds the thread may take to write what is left."""
-
-_PREFIX: Final = "trunkline_"
-_STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
-
-
-def _extras(record: logging.LogRecord) -> Iterator[tuple[str, Any]]:
-    return ((name, value) for name, value in vars(record).items() if name not in _STANDARD)
+_LOOK: Final = 1.0
+"""Seconds between looks for repeats that have ended, while there are any."""
+_TEMPLATE: Final = 200
+"""Characters of a message by which it is told from others."""
 
 
-class RedactionFilter(logging.Filter):
-    """Takes credentials out of a record's message, extras and traceback. Changes the record it is given."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Redact `record`; always lets it pass."""
-        record.msg = redact(record.getMessage())
-        record.args = None
-        if record.exc_text:
-            record.exc_text = redact(record.exc_text)
-        if record.stack_info:
-            record.stack_info = redact(record.stack_info)
-        for name, value in list(_extras(record)):
-            setattr(record, name, REDACTED if is_secret_name(name) else redact_value(value))
-        return True
-
-
-class JsonFormatter(logging.Formatter):
-    """One JSON object a line: `time` (ISO 8601, UTC), `level`, `logger`, `event`, the extras, and any `exception`."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Return the line for `record`."""
-        line: dict[str, Any] = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "event": record.getMessage(),
-        }
-        for name, value in _extras(record):
-            line[name if name not in line else f"extra_{name}"] = value
-        if record.exc_info and not record.exc_text:
-            record.exc_text = self.formatException(record.exc_info)
-        if record.exc_text:
-            line["exception"] = record.exc_text
-        if record.stack_info:
-            line["stack"] = record.stack_info
-        return json.dumps(line, default=str)
-
-
-class ConsoleFormatter(logging.Formatter):
-    """One line for people: time, level, logger, event, and the extras as `name=value`."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Return the line for `record`, with a traceback below it if there is one."""
-        when = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S")
-        extras = "".join(f" {name.removeprefix(_PREFIX)}={self._value(value)}" for name, value in _extras(record))
-        event = record.getMessage()
-        if not event.isprintable():
-            # A line break would let whoever wrote the message forge lines, an escape sequence the terminal.
-            event = json.dumps(event)[1:-1]
-        line = f"{when}.{int(record.msecs):03d} {record.levelname:<8} {record.name:<20} {event}{extras}"
-        if record.exc_info and not record.exc_text:
-            record.exc_text = self.formatException(record.exc_info)
-        return "\n".join(part for part in (line, record.exc_text, record.stack_info) if part)
-
-    def _value(self, value: Any) -> str:
-        if isinstance(value, float):
-            return f"{value:.6g}"
-        text = str(value)
-        return text if text and text.isprintable() and " " not in text else json.dumps(text)
+def _notice(message: str, **fields: Any) -> logging.LogRecord:
+    """What the log says of itself."""
+    said = {"name": "trunkline.logging", "msg": message, "levelno": logging.WARNING, "levelname": "WARNING"}
+    return logging.makeLogRecord({**said, **{f"{PREFIX}{name}": value for name, value in fields.items()}})
 
 
 class Output(logging.StreamHandler[TextIO]):
@@ -98,85 +40,141 @@ class Output(logging.StreamHandler[TextIO]):
         super().__init__(stream)
         self.lost = 0
         """Records that could not be written since the log was last told."""
+        self.total_lost = 0
+        """Records that could not be written since the start."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a record, after one that says how many could not be written before it."""
         if self.lost:
             lost, self.lost = self.lost, 0
-            super().emit(log_records_lost(lost))
+            super().emit(_notice("log_records_dropped", dropped=lost))
             if self.lost:
-                self.lost = lost  # still no room; the notice itself is none of those lost
+                # Still no room; the notice itself is none of those lost.
+                self.lost, self.total_lost = lost, self.total_lost - 1
         super().emit(record)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name the standard library calls
         """Count it: a traceback for each would go where there may be no room either."""
         self.lost += 1
+        self.total_lost += 1
 
 
-class QueuedOutput(QueueHandler):
+class QueuedOutput(logging.Handler):
     """Hands records to a thread that writes them. Never waits: with the queue full, records are dropped and counted."""
 
-    queue: Queue[Any]
-
-    def __init__(self, sink: logging.Handler, *, level_before: int = logging.NOTSET, waiting: int = 10_000) -> None:
+    def __init__(
+        self,
+        sink: logging.Handler,
+        *,
+        waiting: int = 10_000,
+        repeats: RepeatsPolicy | None = None,
+    ) -> None:
         """Start the thread that writes to `sink`.
 
         Args:
             sink: Does the writing, in that thread only.
-            level_before: The root logger's level before this output was put there, to be restored after it.
             waiting: Records that may wait to be written.
+            repeats: How many records alike are written.
         """
-        super().__init__(Queue(waiting))
-        self.level_before = level_before
+        super().__init__()
+        self.repeats = Repeats(repeats or RepeatsPolicy())
         self.dropped = 0
         """Records dropped since the log was last told."""
-        self._writer = _Writer(self.queue, sink)
-        self._writer.start()
+        self.total_dropped = 0
+        """Records dropped since the start."""
+        self.unreadable = 0
+        """Records whose message or fields could not be made out."""
+        self.written = 0
+        """Records handed to the sink."""
+        self._sink = sink
+        self._queue: Queue[logging.LogRecord | None] = Queue(waiting)
+        # A daemon: one that hangs in its sink is left behind, and does not keep the process alive.
+        self._thread = Thread(target=self._write, name="trunkline-log", daemon=True)
+        self._thread.start()
 
     def __repr__(self) -> str:
-        return f"<QueuedOutput [{self.queue.qsize()} of {self.queue.maxsize} waiting, {self.dropped} dropped]>"
+        return f"<QueuedOutput [{self._queue.qsize()} of {self._queue.maxsize} waiting, {self.total_dropped} dropped]>"
 
     def close(self) -> None:
         """Write what is waiting and end the thread, within seconds even if the sink hangs. Also done at exit."""
-        self._writer.stop_within(_GRACE)
+        if self._thread.is_alive():
+            with suppress(Full):
+                self._queue.put(None, timeout=_GRACE)
+                self._thread.join(_GRACE)
         super().close()
 
-    def prepare(self, record: logging.LogRecord) -> logging.LogRecord:
-        """Return a copy whose message and traceback are text: what they refer to may change or die meanwhile."""
-        ready = copy(record)
-        ready.msg = record.getMessage()
-        ready.args = None
-        if record.exc_info and not ready.exc_text:
-            ready.exc_text = (self.formatter or logging.Formatter()).formatException(record.exc_info)
-        ready.exc_info = None
-        return ready
+    def emit(self, record: logging.LogRecord) -> None:
+        """Put a record into the queue, if there is room and it is not one of too many alike."""
+        before = 0
+        if record.levelno > logging.DEBUG:
+            admitted = self.repeats.admit(_kind(record), time.monotonic())
+            if admitted is None:
+                return
+            before = admitted
+        try:
+            ready = _ready(record)
+        except Exception as error:  # boundary: a message that does not fit its arguments must not harm who logs
+            self.unreadable += 1
+            ready = _notice("log_record_unreadable", logger=record.name, error=type(error).__name__)
+        if before:
+            vars(ready)[f"{PREFIX}suppressed"] = before
+        self._enqueue(ready)
 
-    def enqueue(self, record: logging.LogRecord) -> None:
-        """Put `record` into the queue if there is room, after a record that says how many found none."""
+    def _enqueue(self, record: logging.LogRecord) -> None:
         try:
             if self.dropped:
-                self.queue.put_nowait(log_records_lost(self.dropped))
+                self._queue.put_nowait(_notice("log_records_dropped", dropped=self.dropped))
                 self.dropped = 0
-            self.queue.put_nowait(record)
+            self._queue.put_nowait(record)
         except Full:
             self.dropped += 1
+            self.total_dropped += 1
+
+    def _write(self) -> None:
+        while True:
+            try:
+                record = self._queue.get(timeout=None if self.repeats.is_idle else _LOOK)
+            except Empty:
+                record = None
+            else:
+                if record is None:
+                    self._tell_repeats(float("inf"))
+                    return
+                self._sink.handle(record)
+                self.written += 1
+            self._tell_repeats(time.monotonic())
+
+    def _tell_repeats(self, now: float) -> None:
+        if not self.repeats.is_idle:
+            self.acquire()
+            try:
+                ended = self.repeats.ended(now)
+            finally:
+                self.release()
+            for kind, count in ended:
+                self._sink.handle(_told(kind, count))
 
 
-def log_records_lost(count: int) -> logging.LogRecord:
-    """What the log says of records it does not have."""
-    fields = {"name": "trunkline.logging", "msg": "log_records_dropped", f"{_PREFIX}dropped": count}
-    return logging.makeLogRecord({**fields, "levelno": logging.WARNING, "levelname": "WARNING"})
+def _kind(record: logging.LogRecord) -> Kind:
+    about = vars(record)
+    server, replica = about.get(f"{PREFIX}server"), about.get(f"{PREFIX}replica")
+    return Kind(record.name, record.levelname, str(record.msg)[:_TEMPLATE], str(server or ""), str(replica or ""))
 
 
-class _Writer(QueueListener):
-    """Takes records off the queue and writes them; stopping it takes a bounded time."""
+def _told(kind: Kind, count: int) -> logging.LogRecord:
+    about = {name: text for name, text in kind._asdict().items() if text}
+    return _notice("log_repeats_suppressed", suppressed=count, **about)
 
-    queue: Queue[Any]
 
-    def stop_within(self, seconds: float) -> None:
-        # The thread is a daemon: one that hangs in its sink is left behind, and does not keep the process alive.
-        thread, self._thread = self._thread, None
-        if thread is not None:
-            with suppress(Full):
-                self.queue.put(None, timeout=seconds)
-                thread.join(seconds)
+def _ready(record: logging.LogRecord) -> logging.LogRecord:
+    """A copy whose message and traceback are text, bound to its call: what they refer to may change meanwhile."""
+    ready = copy(record)
+    ready.msg = record.getMessage()
+    ready.args = None
+    if record.exc_info and not ready.exc_text:
+        ready.exc_text = logging.Formatter().formatException(record.exc_info)
+    ready.exc_info = None
+    about = vars(ready)
+    for name, value in call_context().items():
+        about.setdefault(name, value)
+    return ready

@@ -1,18 +1,17 @@
-"""Structured logging: for the library, a fold of the event stream into log records; for applications, where they go.
+"""Structured logging, the library's side: a fold of the event stream into log records.
 
-As a library we only write to loggers below `trunkline`, which has a `NullHandler`, and touch nobody's handlers, levels
-or factories. `configure_logging` is for who owns the process: our command line, or your `main`.
+We only write to loggers below `trunkline`, which has a `NullHandler`, and touch nobody's handlers, levels or factories.
+Where records go is for who owns the process to say: see `process_log`.
 """
 
 from __future__ import annotations
 
 import logging
 import re
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from enum import Enum
-from typing import Any, Final, Literal, NamedTuple, TextIO
+from typing import Any, Final, NamedTuple
 
 from trunkline.events import (
     AlertChanged,
@@ -45,10 +44,10 @@ from trunkline.events import (
     ToolsChanged,
 )
 from trunkline.monitoring.labels import clean
-from trunkline.monitoring.log_output import ConsoleFormatter, JsonFormatter, Output, QueuedOutput, RedactionFilter
+from trunkline.monitoring.log_context import PREFIX
 from trunkline.monitoring.redaction import redact
 
-__all__ = ["LogObserver", "configure_logging"]
+__all__ = ["LogObserver"]
 
 _Level = Callable[[Any], int]
 
@@ -156,9 +155,11 @@ class LogObserver:
 
 
 def _extras(event: Event, names: tuple[str, ...]) -> dict[str, Any]:
-    extras = {f"trunkline_{name}": _plain(getattr(event, name)) for name in names}
-    if extras.get("trunkline_method") == "resources/read":
-        del extras["trunkline_name"]
+    extras = {f"{PREFIX}{name}": _plain(getattr(event, name)) for name in names}
+    if extras.get(f"{PREFIX}method") == "resources/read":
+        del extras[f"{PREFIX}name"]
+    if extras.get(f"{PREFIX}trace_id", "") is None:
+        del extras[f"{PREFIX}trace_id"]
     return extras
 
 
@@ -168,47 +169,3 @@ def _plain(value: object) -> object:
     if isinstance(value, tuple):
         return len(value)
     return value.value if isinstance(value, Enum) else value
-
-
-def configure_logging(
-    format: Literal["json", "console"] = "json",  # noqa: A002 - the word every user looks for
-    level: str | int = "INFO",
-    stream: TextIO | None = None,
-) -> Callable[[], None]:
-    """Send the whole process's log to `stream`, and return a function that writes what is left and undoes it.
-
-    Credentials are taken out. Records are written by a thread, so a slow sink holds nobody: when 10,000 wait, more are
-    dropped and counted in the log. Called again, it replaces its earlier self. At exit it stops by itself.
-
-    Args:
-        format: `json` for one object a line, `console` for people.
-        level: Name or number; what is less severe is not logged.
-        stream: Where to write; standard error by default, since standard output may carry the protocol.
-
-    Raises:
-        ValueError: there is no such format or level.
-    """
-    formatters = {"json": JsonFormatter, "console": ConsoleFormatter}
-    if format not in formatters:
-        message = f"format = {format!r}: expected 'json' or 'console'"
-        raise ValueError(message)
-    root = logging.getLogger()
-    before = root.level
-    root.setLevel(level.upper() if isinstance(level, str) else level)
-    for earlier in [handler for handler in root.handlers if isinstance(handler, QueuedOutput)]:
-        before = earlier.level_before
-        root.removeHandler(earlier)
-        earlier.close()
-    sink = Output(stream if stream is not None else sys.stderr)
-    sink.setFormatter(formatters[format]())
-    sink.addFilter(RedactionFilter())
-    output = QueuedOutput(sink, level_before=before)
-    root.addHandler(output)
-
-    def stop() -> None:
-        if output in root.handlers:
-            root.removeHandler(output)
-            root.setLevel(before)
-            output.close()
-
-    return stop

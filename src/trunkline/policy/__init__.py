@@ -18,12 +18,14 @@ from trunkline.policy.attempts import (
 )
 from trunkline.policy.cache import CachePolicy, CacheSettings, CopyMode, ListingCachePolicy, RedisMode, RedisPolicy
 from trunkline.policy.checks import require
+from trunkline.policy.logs import LOG_LEVELS, LogFormat, LoggingPolicy, RepeatsPolicy, is_log_level
 from trunkline.policy.servers import Era, HealthPolicy, PoolPolicy, ServerPolicy
 from trunkline.policy.telemetry import OtlpPolicy, TelemetryPolicy
 from trunkline.policy.tools import DomainPolicy, FallbackPolicy, ToolPolicy
 
 __all__ = [
     "BUILT_IN_RULES",
+    "LOG_LEVELS",
     "AlertBadness",
     "AlertRule",
     "AlertSettings",
@@ -39,12 +41,15 @@ __all__ = [
     "HealthPolicy",
     "HedgePolicy",
     "ListingCachePolicy",
+    "LogFormat",
+    "LoggingPolicy",
     "OtlpPolicy",
     "OutlierPolicy",
     "PoolPolicy",
     "RatePolicy",
     "RedisMode",
     "RedisPolicy",
+    "RepeatsPolicy",
     "RetryPolicy",
     "ServerPolicy",
     "Severity",
@@ -52,5 +57,6 @@ __all__ = [
     "SinkPolicy",
     "TelemetryPolicy",
     "ToolPolicy",
+    "is_log_level",
     "require",
 ]

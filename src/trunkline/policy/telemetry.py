@@ -19,7 +19,7 @@ class OtlpPolicy:
     endpoint: str | None = field(default=None, repr=False)
     """`http://` or `https://` address of a collector, to which `/v1/metrics` and `/v1/traces` are added; None pushes
     nothing."""
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
     """Sent with every push, such as a collector's key."""
     protocol: Literal["http/protobuf"] = "http/protobuf"
     interval: float = 10.0

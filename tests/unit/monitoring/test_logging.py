@@ -5,7 +5,7 @@ import json
 import logging
 import sys
 import threading
-from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -25,8 +25,10 @@ from trunkline.events import (
     SharedCacheLost,
     ToolsChanged,
 )
-from trunkline.monitoring.log_output import ConsoleFormatter, JsonFormatter, QueuedOutput
-from trunkline.monitoring.logging import LogObserver, configure_logging
+from trunkline.monitoring.log_format import ConsoleFormatter, JsonFormatter
+from trunkline.monitoring.log_output import QueuedOutput
+from trunkline.monitoring.logging import LogObserver
+from trunkline.monitoring.process_log import configure_logging
 
 
 def call(name: str = "stt_run", method: str = "tools/call") -> CallFinished:
@@ -49,18 +51,6 @@ def call(name: str = "stt_run", method: str = "tools/call") -> CallFinished:
 
 def circuit(new: CircuitState) -> CircuitChanged:
     return CircuitChanged(0.0, "stt", None, "closed", new, "5 failures in a row")
-
-
-@pytest.fixture
-def root() -> Iterator[logging.Logger]:
-    """The root logger, put back as it was."""
-    root = logging.getLogger()
-    level, handlers = root.level, list(root.handlers)
-    yield root
-    for handler in [handler for handler in root.handlers if handler not in handlers]:
-        root.removeHandler(handler)
-        handler.close()
-    root.setLevel(level)
 
 
 @pytest.mark.requirement("SEED-MON-2")
@@ -241,7 +231,7 @@ def test_a_sink_that_hangs_holds_no_caller_and_what_was_dropped_is_told() -> Non
     log.info("record 0")
     assert entered.wait(timeout=30)
     for number in range(1, 50):
-        log.info("record %d", number)
+        log.debug("record %d", number)
     assert repr(output) == "<QueuedOutput [3 of 3 waiting, 46 dropped]>"
     released.set()
     for _ in range(4):
@@ -268,9 +258,16 @@ def test_what_a_record_refers_to_may_change_after_the_call() -> None:
     assert written == ["saw [1]"]
 
 
-@pytest.mark.parametrize(("choices", "message"), [({"format": "xml"}, "expected 'json'"), ({"level": "loud"}, "LOUD")])
-def test_a_mistake_in_the_configuration_is_named(choices: dict[str, str], message: str, root: logging.Logger) -> None:
+@pytest.mark.parametrize(
+    ("choices", "message"),
+    [
+        ({"format": "xml"}, "format = 'xml': expected \"console\""),
+        ({"level": "loud"}, "level = 'loud': expected \"debug\""),
+        ({"levels": {"mcp": "loud"}}, "expected for each logger one of"),
+    ],
+)
+def test_a_mistake_in_the_configuration_is_named(choices: dict[str, Any], message: str, root: logging.Logger) -> None:
     handlers = list(root.handlers)
     with pytest.raises(ValueError, match=message):
-        configure_logging(**choices)  # type: ignore[arg-type]
+        configure_logging(**choices)
     assert root.handlers == handlers
