@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import logging
-import sys
-import threading
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Final
 
 import anyio
 
+from trunkline.cli.progress import progress
 from trunkline.config import Settings
 from trunkline.events import ConnectFailed, ConnectionOpened, Event
 from trunkline.infrastructure import Infrastructure
 
 __all__ = ["Opened", "Outcome", "open_all", "open_for_call"]
-
-_SILENT: Final = 1.0
-"""Seconds after which a person who waits is told what for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +61,7 @@ async def open_all(settings: Settings) -> AsyncIterator[Opened]:
     """Enter the infrastructure, and wait until every server has answered, failed, or used up its connect timeout."""
     async with _open(settings) as opened:
         longest = max((server.policy.pool.connect_timeout for server in settings.servers.values()), default=0.0)
-        with _progress(f"connecting to {_servers(len(settings.servers))} ..."):
+        with progress(f"connecting to {_servers(len(settings.servers))} ..."):
             await opened.infra.mcp_client.fleet.wait_settled(anyio.current_time() + longest)
         yield opened
 
@@ -75,7 +70,7 @@ async def open_all(settings: Settings) -> AsyncIterator[Opened]:
 async def open_for_call(settings: Settings) -> AsyncIterator[Infrastructure]:
     """Enter the infrastructure for one call, which itself waits for the server it needs."""
     async with _open(settings) as opened:
-        with _progress("waiting for the answer ..."):
+        with progress("waiting for the answer ..."):
             yield opened.infra
 
 
@@ -91,26 +86,12 @@ async def _open(settings: Settings) -> AsyncIterator[Opened]:
 
     started = anyio.current_time()
     infra = Infrastructure(settings, observers=[note])
-    with _progress(f"connecting to {_servers(len(settings.servers))} ..."):
+    with progress(f"connecting to {_servers(len(settings.servers))} ..."):
         await infra.__aenter__()
     try:
         yield Opened(infra, first, started)
     finally:
         await infra.aclose()
-
-
-@contextmanager
-def _progress(words: str) -> Iterator[None]:
-    """Tell a person who waits at a terminal. A thread's timer, since a task group would wrap what the block raises."""
-    if not sys.stderr.isatty():
-        yield
-        return
-    timer = threading.Timer(_SILENT, sys.stderr.write, [f"{words}\n"])
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
 
 
 def _servers(count: int) -> str:

@@ -15,8 +15,8 @@ TOOL_ERROR: Final = 3
 INTERRUPTED: Final = 130
 
 EXIT_CODES: Final = (
-    (FINE, "all is well; for serve also: it was asked to stop"),
-    (FAILED, "something is wrong with a server or the gateway, the port is in use, or the call failed"),
+    (FINE, "all is well; for serve and top also: asked to stop"),
+    (FAILED, "a server, the gateway, its port, a file or the call failed"),
     (WRONG_USE, "a mistake in the command line or in the configuration"),
     (TOOL_ERROR, "the tool ran and answered with an error of its own"),
     (INTERRUPTED, "interrupted before it was done"),

@@ -10,6 +10,7 @@ from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
 from trunkline.cli.exits import FAILED, CommandError
+from trunkline.cli.progress import progress
 
 __all__ = ["GatewayAddress"]
 
@@ -53,13 +54,14 @@ class GatewayAddress:
         """The answer to a GET, or with a body to a POST. Raises `CommandError` where there is none, or a refusal."""
         connection = self.connection()
         try:
-            if body is None:
-                connection.request("GET", self.path(path))
-            else:
-                headers = {"Content-Type": "application/json"}
-                connection.request("POST", self.path(path), json.dumps(body), headers)
-            answer = connection.getresponse()
-            told = json.loads(answer.read())
+            with progress(f"waiting for the gateway at {self.url} ..."):
+                if body is None:
+                    connection.request("GET", self.path(path))
+                else:
+                    headers = {"Content-Type": "application/json"}
+                    connection.request("POST", self.path(path), json.dumps(body), headers)
+                answer = connection.getresponse()
+                told = json.loads(answer.read())
         except (OSError, HTTPException) as error:
             what = error or type(error).__name__
             words = f"no gateway answers at {self.url}: {what}; is trunkline serve running there?"

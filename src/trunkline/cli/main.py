@@ -64,13 +64,12 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="trunkline",
         description="The infrastructure layer for applications that call MCP tools.",
-        epilog=_epilog("trunkline check mcp.json"),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"trunkline {version('trunkline')}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=_Parser)
 
-    serve = _command(commands, "serve", "run the gateway: one MCP server in front of all, with status page and metrics")
+    serve = _command(commands, "serve", "run the gateway, with its dashboard and metrics")
     serve.epilog = _epilog("trunkline serve mcp.json --port 8700")
     serve.add_argument("config", nargs="?", metavar="CONFIG", help=_CONFIG)
     serve.add_argument("--host", default="127.0.0.1", help="loopback address to listen on (default: %(default)s)")
@@ -104,32 +103,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     call.add_argument("--json", action="store_true", help="print the whole result and its provenance as JSON")
 
-    check = _command(commands, "check", "validate the configuration, connect to every server and to a Redis, report")
+    check = _command(commands, "check", "validate the configuration, connect to everything, report")
     check.epilog = _epilog("trunkline check mcp.json && echo ready")
     check.add_argument("config", nargs="?", metavar="CONFIG", help=_CONFIG)
     check.add_argument("--json", action="store_true", help="print JSON")
 
-    top = _command(commands, "top", "the dashboard of a running gateway in the terminal, live")
-    top.epilog = _epilog("trunkline top http://127.0.0.1:8700")
-    top.add_argument("url", nargs="?", default=_GATEWAY, metavar="URL", help="the gateway (default: %(default)s)")
-    look = top.add_mutually_exclusive_group()
-    look.add_argument("--once", action="store_true", help="print the first page once, as text")
-    look.add_argument("--json", action="store_true", help="print everything once, as JSON")
-
-    demo = _command(commands, "demo", "a tour: real servers, load, one is killed, watch it recover")
-    demo.epilog = _epilog("trunkline demo --seconds 60")
-    demo.add_argument(
-        "--seconds", type=_tour, default=300.0, metavar="N", help="how long callers call, 5 or more (default: 300)"
-    )
-    demo.add_argument(
-        "--port",
-        type=int,
-        metavar="PORT",
-        help="port of the gateway (default: 8700, or any free one while that is taken)",
-    )
-    demo.add_argument(
-        "--journals", metavar="FOLDER", help="create FOLDER and keep there what the servers wrote down, to count again"
-    )
+    _add_top(commands)
+    _add_demo(commands)
 
     cache = _command(commands, "cache", "show, invalidate or clear the cache of a running gateway")
     cache.epilog = _epilog("""trunkline cache invalidate --tool search_web --arguments '{"query": "trunks"}'""")
@@ -145,10 +125,11 @@ def _parser() -> argparse.ArgumentParser:
     invalidate.add_argument("--principal", metavar="NAME", help="everything this principal was answered")
     cache.add_argument("--json", action="store_true", help="print JSON")
 
-    export = _command(commands, "export", "print what other programs read: descriptions, dashboards, rules")
+    export = _command(commands, "export", "print what other programs read: API, dashboards, rules")
     export.epilog = _epilog("trunkline export openapi --out openapi.json")
     exports = export.add_subparsers(dest="what", metavar="WHAT", required=True, parser_class=_Parser)
     _export(exports, "openapi", "the gateway's JSON endpoints as an OpenAPI 3.1 document")
+    parser.epilog = _epilog(*(_example(command) for command in commands.choices.values()))
     return parser
 
 
@@ -157,6 +138,32 @@ def _export(exports: argparse._SubParsersAction[_Parser], what: str, words: str)
     exported.epilog = _epilog(f"trunkline export {what}")
     exported.add_argument("--out", metavar="FILE", help="write to this file instead of standard output")
     return exported
+
+
+def _add_top(commands: argparse._SubParsersAction[_Parser]) -> None:
+    top = _command(commands, "top", "the dashboard of a running gateway in the terminal, live")
+    top.epilog = _epilog("trunkline top http://127.0.0.1:8700")
+    top.add_argument("url", nargs="?", default=_GATEWAY, metavar="URL", help="the gateway (default: %(default)s)")
+    look = top.add_mutually_exclusive_group()
+    look.add_argument("--once", action="store_true", help="print the first page once, as text")
+    look.add_argument("--json", action="store_true", help="print everything once, as JSON")
+
+
+def _add_demo(commands: argparse._SubParsersAction[_Parser]) -> None:
+    demo = _command(commands, "demo", "a tour: real servers, load, one is killed, watch it recover")
+    demo.epilog = _epilog("trunkline demo --seconds 60")
+    demo.add_argument(
+        "--seconds", type=_tour, default=300.0, metavar="N", help="how long callers call, 5 or more (default: 300)"
+    )
+    demo.add_argument(
+        "--port",
+        type=int,
+        metavar="PORT",
+        help="port of the gateway (default: 8700, or any free one while that is taken)",
+    )
+    demo.add_argument(
+        "--journals", metavar="FOLDER", help="create FOLDER and keep there what the servers wrote down, to count again"
+    )
 
 
 def _command(commands: argparse._SubParsersAction[_Parser], name: str, words: str) -> argparse.ArgumentParser:
@@ -168,9 +175,14 @@ def _command(commands: argparse._SubParsersAction[_Parser], name: str, words: st
     )
 
 
-def _epilog(example: str) -> str:
+def _example(command: argparse.ArgumentParser) -> str:
+    return (command.epilog or "").splitlines()[1].strip()
+
+
+def _epilog(*examples: str) -> str:
     codes = "\n".join(f"  {number:<4}{meaning}" for number, meaning in EXIT_CODES)
-    return f"example:\n  {example}\n\nexit status:\n{codes}"
+    shown = "\n".join(f"  {example}" for example in examples)
+    return f"{'example' if len(examples) == 1 else 'examples'}:\n{shown}\n\nexit status:\n{codes}"
 
 
 def _seconds(text: str) -> float:

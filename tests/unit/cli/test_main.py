@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import http.server
+import io
+import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import get_args
 
 import pytest
 
+import trunkline.cli
 from trunkline.call import CacheMode
 from trunkline.cli.config_file import USUAL, find
 from trunkline.cli.exits import EXIT_CODES
 from trunkline.cli.main import CACHE_MODES, main
 from trunkline.cli.output import cell
+from trunkline.cli.progress import progress
 from trunkline.testing.processes import free_port
 
 
@@ -20,6 +25,59 @@ def test_help_lists_every_exit_status(capsys: pytest.CaptureFixture[str]) -> Non
     assert main(["--help"]) == 0
     printed = capsys.readouterr().out
     assert all(f"  {number:<4}{meaning}" in printed for number, meaning in EXIT_CODES)
+
+
+def test_help_lists_every_command_in_one_line_and_with_an_example(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert main(["--help"]) == 0
+    told, _, examples = capsys.readouterr().out.partition("examples:\n")
+    commands = {
+        path.stem for path in Path(trunkline.cli.__file__).parent.glob("*.py") if "\ndef run(" in path.read_text()
+    }
+    lines = {line.split()[0]: line.split()[1:] for line in told.splitlines() if line.startswith("    ")}
+    assert {"serve", "top", "demo"} < commands
+    assert lines.keys() == commands
+    assert all(lines.values())
+    for command in commands:
+        assert f"\n  trunkline {command} " in f"\n{examples}"
+
+
+class Terminal(io.StringIO):
+    """Says that it is one, and when it was written to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.was_written = threading.Event()
+
+    def isatty(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        self.was_written.set()
+        return super().write(text)
+
+
+def test_who_waits_at_a_terminal_is_told_what_for_and_a_program_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal, pipe = Terminal(), io.StringIO()
+    monkeypatch.setattr("sys.stderr", terminal)
+    with progress("waiting for Godot ...", after=0.0):
+        assert terminal.was_written.wait(10)
+    assert terminal.getvalue() == "waiting for Godot ...\n"
+    monkeypatch.setattr("sys.stderr", pipe)
+    running = threading.active_count()
+    with progress("waiting for Godot ...", after=0.0):
+        assert threading.active_count() == running
+    assert pipe.getvalue() == ""
+
+
+def test_what_is_quick_is_not_announced(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    with progress("waiting for Godot ...", after=60.0):
+        pass
+    assert terminal.getvalue() == ""
 
 
 def test_the_usual_files_are_looked_for_in_their_order(
