@@ -312,6 +312,11 @@ LEDGER = (
         "A million random tool names add no more than the cap and <= 20 MiB",
     ),
     Requirement(
+        "TRENDS",
+        "issue 5, See everything",
+        'Trend statements ("p99 2.1x its hour\'s norm since 14:03")',
+    ),
+    Requirement(
         "TRACKING",
         "issue 5, See everything",
         'The ASGI middleware; decorators; "unattributed" shown, so that a gap in instrumentation is visible',

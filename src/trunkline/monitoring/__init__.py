@@ -7,6 +7,7 @@ from trunkline.monitoring.logging import LogObserver
 from trunkline.monitoring.metrics import DomainStats, MetricsCollector, Trend
 from trunkline.monitoring.process_log import ProcessLog, configure_logging
 from trunkline.monitoring.prometheus import PrometheusExporter
+from trunkline.monitoring.statements import Statement
 
 __all__ = [
     "DomainStats",
@@ -15,6 +16,7 @@ __all__ = [
     "MetricsMiddleware",
     "ProcessLog",
     "PrometheusExporter",
+    "Statement",
     "Trend",
     "configure_logging",
 ]

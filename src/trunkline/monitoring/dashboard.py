@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from trunkline.call import UNATTRIBUTED
 from trunkline.monitoring.histogram import Histogram
 from trunkline.monitoring.reports import snapshot, trend
+from trunkline.monitoring.statements import Statement
 from trunkline.monitoring.stats import measure, summarise
 from trunkline.monitoring.store import MetricStore
 from trunkline.monitoring.windows import Span
@@ -20,12 +21,13 @@ _POINT = 10.0
 """Seconds of one point of the charts."""
 
 
-def dashboard(store: MetricStore) -> dict[str, Any]:
+def dashboard(store: MetricStore, statements: Iterable[Statement] = ()) -> dict[str, Any]:
     """Return how everything is right now; every number in seconds, requests, or requests per second.
 
     Shape: `at` (seconds since the epoch), `uptime`, `window`, `totals`, `domains`, `tools`, `servers` (each as in a
     snapshot; domains with `lifetime` and `trend` besides), `history` (points of ten seconds, oldest first), `circuits`,
-    `health`, `unattributed` (requests that named no domain, and their `ratio` of all, 0 to 1: a gap in the
+    `health`, `statements` (what is out of the ordinary, see `Statement`, the latest first; `text` says it without the
+    domain), `unattributed` (requests that named no domain, and their `ratio` of all, 0 to 1: a gap in the
     instrumentation), `cache`, `connections` and `telemetry`.
     """
     parts = snapshot(store, _WINDOW)
@@ -54,6 +56,7 @@ def dashboard(store: MetricStore) -> dict[str, Any]:
             {"server": server, "replica": replica, "healthy": healthy}
             for (server, replica), healthy in sorted(store.healthy.items())
         ],
+        "statements": [statement.as_dict() for statement in statements],
         "unattributed": _unattributed(parts["domains"], total.histogram.count),
         "cache": _cache(store),
         "connections": _by_server(store, "opened", minus="lost"),

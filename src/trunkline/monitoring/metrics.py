@@ -18,8 +18,9 @@ from trunkline.monitoring.dashboard import dashboard
 from trunkline.monitoring.event_fold import EventFold
 from trunkline.monitoring.labels import clean
 from trunkline.monitoring.readings import Reading, ReadingSource
-from trunkline.monitoring.reports import snapshot, trend
+from trunkline.monitoring.reports import snapshot, trend, trends
 from trunkline.monitoring.series import FOLD_AT
+from trunkline.monitoring.statements import Statement, TrendWatch
 from trunkline.monitoring.stats import DomainStats, Metric, Trend
 from trunkline.monitoring.store import MetricStore
 from trunkline.monitoring.tracking import Tracked
@@ -62,6 +63,7 @@ class MetricsCollector:
         """Everything recorded, for exporters."""
         self.observe: Observer = EventFold(self.store)
         """Takes in one event of the event stream."""
+        self._trends = TrendWatch(self.store)
         self._sources: dict[str, ReadingSource] = {}
         # Bound once: what a record costs is mostly looking things up.
         self._clock = clock
@@ -129,7 +131,8 @@ class MetricsCollector:
 
         `for _ in metrics.folding(): await anyio.lowlevel.checkpoint()`
         """
-        return self.store.folding()
+        yield from self.store.folding()
+        yield from self._trends.looking()
 
     def domains(self) -> tuple[str, ...]:
         """Return the names of all domains that did anything or are about to, sorted."""
@@ -159,6 +162,17 @@ class MetricsCollector:
         """
         return trend(self.store, domain, metric)
 
+    def trends(self) -> dict[str, tuple[Trend, ...]]:
+        """Return the trends of each domain's rate, error ratio, p50, p90, p95 and p99, in this order."""
+        return trends(self.store)
+
+    def statements(self) -> tuple[Statement, ...]:
+        """Return what is out of the ordinary now, the latest first; see `Statement`, whose `str` says it in words.
+
+        Somebody has to look every ten seconds or so: folding does it, and so does this.
+        """
+        return self._trends.statements()
+
     def dashboard(self) -> dict[str, Any]:
         """Return how everything is, as one JSON-able mapping: what the web page shows."""
-        return dashboard(self.store)
+        return dashboard(self.store, self.statements())

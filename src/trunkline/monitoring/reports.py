@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from trunkline.monitoring.labels import clean
-from trunkline.monitoring.series import Family
+from trunkline.monitoring.norms import WATCHED
+from trunkline.monitoring.series import Family, Group
 from trunkline.monitoring.stats import METRICS, Metric, Trend, measure
 from trunkline.monitoring.store import MetricStore
 
-__all__ = ["snapshot", "trend"]
+__all__ = ["snapshot", "trend", "trends"]
 
 _MINUTE = 60.0
 _HOUR = 3600.0
@@ -42,22 +44,35 @@ def trend(store: MetricStore, domain: str, metric: Metric) -> Trend:
     if metric not in METRICS:
         message = f"metric = {metric!r}: expected one of {', '.join(METRICS)}"
         raise ValueError(message)
-    group = store.requests.groups.get(clean(domain))
+    return _compared(store, domain, store.requests.groups.get(clean(domain)), (metric,))[0]
+
+
+def trends(store: MetricStore) -> dict[str, tuple[Trend, ...]]:
+    """Return how everything that is watched moved, for each domain; see `MetricsCollector.trends`."""
+    return {
+        name: _compared(store, name, group, tuple(WATCHED)) for name, group in sorted(store.requests.groups.items())
+    }
+
+
+def _compared(store: MetricStore, domain: str, group: Group | None, metrics: Sequence[Metric]) -> tuple[Trend, ...]:
     if group is None:
-        return Trend(domain, metric, None, None, None, None, 0, 0)
+        return tuple(Trend(domain, metric, None, None, None, None, 0, 0) for metric in metrics)
     current = store.span(group, _MINUTE, reach=2 * _MINUTE)
     before = store.span(group, _MINUTE, ago=_MINUTE, reach=2 * _MINUTE)
     hour = store.span(group, _HOUR - _MINUTE, ago=_MINUTE, reach=_HOUR)
     yesterday = store.span(group, _HOUR, ago=_DAY)
-    return Trend(
-        domain=domain,
-        metric=metric,
-        current=measure(current, metric, since=store.started),
-        before=measure(before, metric, since=store.started),
-        hour=measure(hour, metric, since=store.started),
-        yesterday=measure(yesterday, metric, since=store.started),
-        requests=current.histogram.count,
-        requests_before=before.histogram.count,
+    return tuple(
+        Trend(
+            domain=domain,
+            metric=metric,
+            current=measure(current, metric, since=store.started),
+            before=measure(before, metric, since=store.started),
+            hour=measure(hour, metric, since=store.started),
+            yesterday=measure(yesterday, metric, since=store.started),
+            requests=current.histogram.count,
+            requests_before=before.histogram.count,
+        )
+        for metric in metrics
     )
 
 

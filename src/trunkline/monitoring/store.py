@@ -209,6 +209,13 @@ class MetricStore:
             histogram = series.histogram
             return histogram.buckets.copy(), histogram.count, histogram.total
 
+    def minutes(self, group: Group, count: int) -> list[int]:
+        """Return how many requests of `group` each of the last `count` whole minutes held; see `Windows.minutes`."""
+        with self._lock:
+            for series in group.series:
+                self._work_in(series)
+            return group.windows.minutes(self.clock(), count)
+
     def last_request(self, several: Iterable[Series]) -> float | None:
         """Return when the latest record of `several` ended, in seconds since the epoch."""
         latest = max((series.last for series in several if series.last is not None), default=None)
