@@ -297,6 +297,17 @@ LEDGER = (
         "Without an SDK of OpenTelemetry tracing costs 3 us a call or less, and does nothing",
     ),
     Requirement(
+        "OTLP-METRICS",
+        "issue 5, See everything",
+        "OTLP metrics off the hot path: what a collector gets is what the store has, bucket for bucket",
+    ),
+    Requirement("OTLP-TRACES", "issue 5, See everything", "OTLP traces off the hot path"),
+    Requirement(
+        "OTLP-CONFIG",
+        "contract, Configuration",
+        "`trunkline.telemetry` says where metrics and traces go; an unknown key or a wrong value is explained",
+    ),
+    Requirement(
         "OTLP-FAILURES",
         "issue 5, See everything",
         "A collector that is away, hangs, refuses or answers with errors changes no call, and is counted and shown",

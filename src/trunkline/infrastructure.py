@@ -74,9 +74,9 @@ class Infrastructure:
         self.telemetry = telemetry or Telemetry(settings.telemetry)
         """Traces, and what is pushed to an OpenTelemetry collector."""
         self.bus = EventBus([LogObserver(), *observers], tracer=self.telemetry.tracer)
-        self.telemetry.watch(self.bus)
         self.metrics = MetricsCollector()
         self.metrics.watch(self.bus)
+        self.telemetry.watch(self.bus, self.metrics)
         self.sharing = Sharing(settings.cache, emit=self.bus.emit, rng=random.Random())
         self.cache = CacheManager(settings.cache, tier=self.sharing.tier, emit=self.bus.emit)
         """Answers that may be used again: `invalidate` and `stats` are here."""
@@ -157,6 +157,7 @@ class Infrastructure:
             tasks.start_soon(self._reload_when_changed, self._source)
         tasks.start_soon(self._fold_metrics)
         tasks.start_soon(self.alerts.run)
+        tasks.start_soon(self.telemetry.run, self.health)
         if self.sharing.is_configured:
             tasks.start_soon(self.health.watch, SHARED_CACHE, self.sharing.check, _REDIS)
         await self._stopping.wait()
@@ -183,17 +184,17 @@ class Infrastructure:
             self.bus.emit(ConfigRejected(now, found.source, found.problems))
             return
         changes = difference(self.settings, found)
-        self.settings = _in_force(self.settings, found, changes.cache_rebuilt)
+        self.settings = _in_force(self.settings, found, changes.waiting)
         self.cache.resize(found.cache.max_bytes)
         self.mcp_client.apply(found.servers.values(), found.tools)
         self.alerts.apply(found.alerts, found.domains)
         changed = tuple(dict.fromkeys((*changes.changed_endpoint, *changes.changed_policy)))
-        waiting = ", ".join(f"trunkline.cache.{key}" for key in changes.cache_rebuilt)
+        waiting = ", ".join(changes.waiting)
         self.bus.emit(ConfigReloaded(now, found.source, changes.added, changes.removed, changed, waiting))
 
 
 def _in_force(before: Settings, found: Settings, waiting: tuple[str, ...]) -> Settings:
-    """The settings found, but for what of the cache takes a restart: that stays, and is said in the notices."""
+    """The settings found, but for what takes a restart: that stays, and is said in the notices."""
     cache = replace(before.cache, max_bytes=found.cache.max_bytes)
-    said = tuple(f"{found.source}: trunkline.cache.{key} has changed, which takes a restart" for key in waiting)
-    return replace(found, cache=cache, notices=(*found.notices, *said))
+    said = tuple(f"{found.source}: {key} has changed, which takes a restart" for key in waiting)
+    return replace(found, cache=cache, telemetry=before.telemetry, notices=(*found.notices, *said))

@@ -32,6 +32,14 @@ class Difference:
     logging_changed: bool = False
     cache_rebuilt: tuple[str, ...] = ()
     """Keys of `trunkline.cache` by which entries would be others or stand elsewhere: they take a restart."""
+    telemetry_changed: bool = False
+    """Something else is to be told, or to somebody else: that takes a restart."""
+
+    @property
+    def waiting(self) -> tuple[str, ...]:
+        """The keys whose new values take a restart."""
+        telemetry = ("trunkline.telemetry",) if self.telemetry_changed else ()
+        return (*(f"trunkline.cache.{key}" for key in self.cache_rebuilt), *telemetry)
 
     @property
     def is_empty(self) -> bool:
@@ -53,6 +61,7 @@ def difference(old: Settings, new: Settings) -> Difference:
         cache_resized=old.cache.max_bytes != new.cache.max_bytes,
         logging_changed=old.logging != new.logging,
         cache_rebuilt=tuple(_rebuilt(old.cache, new.cache)),
+        telemetry_changed=old.telemetry != new.telemetry,
     )
 
 

@@ -24,7 +24,7 @@ _LONGEST_SHOWN = 60
 _LARGEST = 2**63 - 1
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _SECRET = re.compile(
-    r"token|passw|pwd|secret|key|auth|credential|cookie|^(headers|env|args|url|httpurl|serverurl|replicas)$",
+    r"token|passw|pwd|secret|key|auth|credential|cookie|^(headers|env|args|url|endpoint|httpurl|serverurl|replicas)$",
     re.IGNORECASE,
 )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib.util import find_spec
 from typing import Final
 
@@ -11,10 +12,9 @@ from trunkline.config.lines import KeyPath
 from trunkline.config.policies import overlay
 from trunkline.config.report import Report
 from trunkline.policy import OtlpPolicy, TelemetryPolicy
+from trunkline.telemetry import OTEL_EXTRA
 
-__all__ = ["OTEL_EXTRA", "read_telemetry"]
-
-OTEL_EXTRA: Final = 'the packages of OpenTelemetry are not installed: pip install "trunkline[otel]"'
+__all__ = ["read_telemetry"]
 
 _PATH: Final[KeyPath] = ("trunkline", "telemetry")
 
@@ -31,14 +31,22 @@ def read_telemetry(table: object, report: Report) -> TelemetryPolicy:
     at: KeyPath = (*_PATH, "otlp")
     if otlp.endpoint is not None and not is_address(otlp.endpoint):
         report.mismatch((*at, "endpoint"), "an http:// or https:// address with a host")
+    elif otlp.endpoint is not None and "/v1/" in otlp.endpoint:
+        report.mismatch((*at, "endpoint"), "the address before /v1/traces and /v1/metrics, which are added to it")
     for name, value in otlp.headers.items():
         if not isinstance(value, str) or not is_header(name, value):
             report.mismatch((*at, "headers", name), "a string of printable ASCII, under a valid header name")
     if otlp.endpoint is None and otlp != OtlpPolicy():
         report.notice(at, "has no effect without an endpoint")
-    elif otlp.endpoint is not None and otlp.enabled and find_spec("opentelemetry.exporter") is None:
+    elif otlp.endpoint is not None and otlp.enabled and not _is_installed():
         report.notice(at, f"pushes nothing: {OTEL_EXTRA}")
     return settings
+
+
+def _is_installed() -> bool:
+    with suppress(ModuleNotFoundError):  # where a package above it is missing
+        return find_spec("opentelemetry.sdk") is not None and find_spec("opentelemetry.exporter.otlp.proto") is not None
+    return False
 
 
 def _without_empty_address(table: Mapping[str, object]) -> Mapping[str, object]:

@@ -16,6 +16,7 @@ from trunkline.health.status import HealthState
 from trunkline.infrastructure import Infrastructure
 from trunkline.registry.tool import Tool
 from trunkline.replica import Replica
+from trunkline.telemetry import COLLECTOR
 
 __all__ = ["overall", "readiness", "stack_facts", "status", "tools"]
 
@@ -25,7 +26,7 @@ _TROUBLE = MappingProxyType(
     {
         "configuration": "The configuration file is invalid.",
         SHARED_CACHE: "The shared cache is away; answers are kept here alone.",
-        "otlp": "The telemetry collector is away; nothing is lost but telemetry.",
+        COLLECTOR: "The telemetry collector is away; nothing is lost but telemetry.",
     }
 )
 """What being in trouble means for what is no server."""
