@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import anyio
 import pytest
+from mcp import Client, MCPError
 
 from tests.servers.terminals import in_terminal
+from trunkline.cli.main import main
 from trunkline.testing.processes import free_port, http_command
 
 pytestmark = pytest.mark.integration
+
+GUIDE = Path(__file__).parents[2] / "docs" / "terminal.md"
 
 
 @contextmanager
@@ -28,8 +34,22 @@ def running(command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
             process.kill()
 
 
+async def call_in_vain(url: str) -> None:
+    async with Client(url) as client:
+        with suppress(MCPError):
+            await client.call_tool("lab_rpc_error", {"code": -32603, "message": "no"})
+
+
+def looks(url: str) -> list[list[str]]:
+    """The guide's commands that look once, at this gateway."""
+    commands = re.findall(r"^\$ trunkline (top --.*)$", GUIDE.read_text("utf-8"), re.MULTILINE)
+    return [[*command.split(), url] for command in commands]
+
+
 @pytest.mark.requirement("CLI-TOP-1")
-def test_a_kill_a_recovery_and_a_gateway_that_is_away_and_back_are_seen_as_they_happen(tmp_path: Path) -> None:
+def test_a_kill_a_recovery_and_a_gateway_that_is_away_and_back_are_seen_as_they_happen(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     port, gateway_port = free_port(), free_port()
     program, arguments = http_command(port=port)
     server, url = [program, *arguments], f"http://127.0.0.1:{gateway_port}"
@@ -51,15 +71,22 @@ def test_a_kill_a_recovery_and_a_gateway_that_is_away_and_back_are_seen_as_they_
             with running(server):
                 terminal.until("● The server works; 10 tools can be called.")
                 terminal.press(b"j\r")
-                terminal.until("Server lab  is healthy since", "circuit closed")
+                terminal.until("Server lab  is healthy since", "circuit closed", "lab_append", "that failed: none")
+                anyio.run(call_in_vain, f"{url}/mcp")
+                terminal.until("lab_rpc_error  ", "The latest calls that failed", "ServerError", without="failed: none")
                 terminal.press(b"\x1b")
                 assert len(terminal.until("● The server works").splitlines()) == 30
                 terminal.resize(60, 12)
                 terminal.until("● The server works", without="LAST 3 MIN")
+                assert [main(look) for look in looks(url)] == [0, 0]
+                text, _, told = capsys.readouterr().out.partition("{")
+                assert "● The server works; 10 tools can be called." in text
+                assert json.loads("{" + told)["servers"]["lab"]["state"] == "healthy"
                 first.send_signal(signal.SIGTERM)
                 terminal.until("✖ The gateway is away since", "Below is how things were")
                 with running(gateway):
                     terminal.until("● The server works", without="is away")
+        assert main(["top", "--once", url]) == 1
         assert len(terminal.screen.splitlines()) == 12
         terminal.press(b"q")
         assert terminal.end() == 0

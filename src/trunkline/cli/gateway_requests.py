@@ -51,17 +51,21 @@ class GatewayAddress:
         return kind(self.host, self.port, timeout=timeout)
 
     def ask(self, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """As `fetch`; who waits for long at a terminal is told what for."""
+        with progress(f"waiting for the gateway at {self.url} ..."):
+            return self.fetch(path, body)
+
+    def fetch(self, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """The answer to a GET, or with a body to a POST. Raises `CommandError` where there is none, or a refusal."""
         connection = self.connection()
         try:
-            with progress(f"waiting for the gateway at {self.url} ..."):
-                if body is None:
-                    connection.request("GET", self.path(path))
-                else:
-                    headers = {"Content-Type": "application/json"}
-                    connection.request("POST", self.path(path), json.dumps(body), headers)
-                answer = connection.getresponse()
-                told = json.loads(answer.read())
+            if body is None:
+                connection.request("GET", self.path(path))
+            else:
+                headers = {"Content-Type": "application/json"}
+                connection.request("POST", self.path(path), json.dumps(body), headers)
+            answer = connection.getresponse()
+            told = json.loads(answer.read())
         except (OSError, HTTPException) as error:
             what = error or type(error).__name__
             words = f"no gateway answers at {self.url}: {what}; is trunkline serve running there?"

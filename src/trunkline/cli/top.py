@@ -14,10 +14,11 @@ from trunkline.cli.exits import FINE, CommandError
 from trunkline.cli.gateway_requests import GatewayAddress
 from trunkline.cli.output import print_json
 from trunkline.cli.terminal.feed import Feed, News
+from trunkline.cli.terminal.inquiry import Inquiry
 from trunkline.cli.terminal.lines import Look, painted
 from trunkline.cli.terminal.overview import overview
 from trunkline.cli.terminal.pages import page, press
-from trunkline.cli.terminal.shown import Away, Shown
+from trunkline.cli.terminal.shown import About, Away, Shown
 
 __all__ = ["run"]
 
@@ -61,16 +62,17 @@ def _show_live(address: GatewayAddress) -> None:
     # Not at the top: only POSIX has them, and one look needs none.
     from trunkline.cli.terminal.screen import Screen  # noqa: PLC0415
 
-    news: queue.SimpleQueue[News] = queue.SimpleQueue()
+    news: queue.SimpleQueue[News | About] = queue.SimpleQueue()
     shown, look = Shown(address.url), _look()
     with Screen() as screen:
 
-        def tell(told: News) -> None:
+        def tell(told: News | About) -> None:
             news.put(told)
             screen.wake()
 
-        feed = Feed(address, tell)
+        feed, inquiry = Feed(address, tell), Inquiry(address, tell)
         feed.start()
+        inquiry.start()
         try:
             is_wanted = True
             while is_wanted:
@@ -80,16 +82,21 @@ def _show_live(address: GatewayAddress) -> None:
                 for key in screen.keys(_TICK):
                     is_wanted = is_wanted and press(shown, key)
                 _take(shown, news)
+                inquiry.about(shown.server if shown.page == "server" else None)
         except KeyboardInterrupt:
             pass  # The usual way to leave what would never end by itself.
         finally:
+            inquiry.stop()
             feed.stop()
 
 
-def _take(shown: Shown, news: queue.SimpleQueue[News]) -> None:
+def _take(shown: Shown, news: queue.SimpleQueue[News | About]) -> None:
     while not news.empty():
         match news.get():
             case Away() as away:
                 shown.away = away
+            case About(server, details):
+                if server == shown.server:
+                    shown.details = details
             case view:
                 shown.view, shown.away = view, None

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
-from tests.unit.cli.views import AT, view
+from tests.unit.cli.views import AT, DETAILS, view
 from trunkline.cli.main import main
 from trunkline.cli.terminal.figures import ago, duration, number, share, spark
 from trunkline.cli.terminal.lines import Line, Piece, columns, cut, fit, painted, plain
@@ -35,8 +36,9 @@ def first_page(told: dict[str, Any] | None, width: int = 120, height: int | None
 @pytest.mark.parametrize("told", [view(), view(down=True), view(servers=0)])
 def test_the_views_of_these_tests_are_what_a_gateway_tells(told: dict[str, Any]) -> None:
     described = document("127.0.0.1", 8700)
-    schema = {"$ref": "#/components/schemas/View", "components": described["components"]}
-    assert [error.message for error in Draft202012Validator(schema).iter_errors(told)] == []
+    for name, given in (("View", told), ("ServerDetails", DETAILS)):
+        schema = {"$ref": f"#/components/schemas/{name}", "components": described["components"]}
+        assert [error.message for error in Draft202012Validator(schema).iter_errors(given)] == []
 
 
 @WIDTHS
@@ -46,7 +48,7 @@ def test_the_first_page_says_first_how_things_are_since_when_and_why(width: int)
     assert sentence == "● Of 3 servers, 1 is down."
     assert since.startswith("  since ")
     assert since.endswith("(53 s)")
-    assert reason.startswith("    server-1: nothing listens at the s")
+    assert reason.startswith("    orders: nothing listens at the s")
 
 
 def test_with_all_well_the_first_page_says_so_and_since_when() -> None:
@@ -60,7 +62,7 @@ def test_with_all_well_the_first_page_says_so_and_since_when() -> None:
 @pytest.mark.parametrize("name", ["overview", "server", "help"])
 @pytest.mark.parametrize("height", [5, 10, 24, 50])
 def test_every_page_fits_its_terminal_exactly(width: int, name: Any, height: int) -> None:
-    state = shown(view(down=True, servers=30), server="server-1", page=name, away=Away(AT, "x" * 500))
+    state = shown(view(down=True, servers=30), server="orders", page=name, details=DETAILS, away=Away(AT, "x" * 500))
     lines = bare(page(state, width, height), width)
     assert len(lines) == height
     assert [line for line in lines if columns(line) > width] == []
@@ -70,7 +72,7 @@ def test_every_page_fits_its_terminal_exactly(width: int, name: Any, height: int
 def test_servers_and_domains_are_sorted_by_badness_and_a_narrow_terminal_keeps_what_matters(width: int) -> None:
     lines = first_page(view(down=True), width)
     at = next(number for number, line in enumerate(lines) if "SERVER" in line)
-    assert [line.split()[0] for line in lines[at + 1 : at + 4]] == ["server-1", "server-2", "server-3"]
+    assert [line.split()[0] for line in lines[at + 1 : at + 4]] == ["orders", "notes", "search"]
     assert "down 53 s" in lines[at + 1]
     domains = [line.split()[0] for line in lines if line.split()[:1] in (["checkout"], ["catalogue"])]
     assert domains == ["checkout", "catalogue"]
@@ -99,7 +101,7 @@ def test_before_the_first_view_it_says_that_it_connects() -> None:
 def test_what_servers_say_cannot_move_the_cursor_or_fake_a_line() -> None:
     told = view(down=True)
     told["overall"]["reasons"] = ["a\x1b[2J\x1b]0;title\x07b\r\nc\u202ed"]
-    told["servers"]["\x1b[31mred\n"] = told["servers"].pop("server-1")
+    told["servers"]["\x1b[31mred\n"] = told["servers"].pop("orders")
     text = "\n".join(first_page(told))
     assert [character for character in text if ord(character) < 32 and character != "\n"] == []
     assert "\u202e" not in text
@@ -120,13 +122,13 @@ def test_many_servers_are_shown_around_the_chosen_one() -> None:
 def test_keys_choose_open_scroll_and_go_back() -> None:
     state = shown(view(down=True))
     assert press(state, "down")
-    assert state.server == "server-1"
-    for key, chosen in (("down", "server-2"), ("page_down", "server-3"), ("up", "server-2"), ("page_up", "server-1")):
+    assert state.server == "orders"
+    for key, chosen in (("down", "notes"), ("page_down", "search"), ("up", "notes"), ("page_up", "orders")):
         assert press(state, key)
         assert state.server == chosen
     assert press(state, "enter")
     text = "\n".join(bare(page(state, 80, 24), 80))
-    assert "Server server-1  is down since " in text
+    assert "Server orders  is down since " in text
     assert "nothing listens at the server's address" in text
     assert press(state, "help")
     assert "how things are, since when and why" in "\n".join(bare(page(state, 80, 24), 80))
@@ -140,6 +142,41 @@ def test_a_key_before_the_first_view_does_nothing() -> None:
     for key in ("down", "enter", "up", "escape", "nonsense"):
         assert press(state, key)
     assert (state.page, state.server) == ("overview", None)
+
+
+def test_alerts_that_fire_are_told_below_the_verdict_and_one_that_another_explains_is_not() -> None:
+    lines = first_page(view(down=True))
+    at = lines.index("1 alert is firing")
+    assert at < next(number for number, line in enumerate(lines) if "calls/s" in line)
+    assert lines[at + 1].startswith("  critical: Server orders is down. firing since ")
+    assert lines[at + 1].endswith("(50 s)")
+    assert "firing" not in "\n".join(first_page(view()))
+
+
+def test_a_servers_page_has_its_tools_then_failed_and_slow_calls_with_where_they_came_from() -> None:
+    state = shown(view(down=True), server="orders", page="server", details=DETAILS)
+    lines = bare(page(state, 160, 60), 160)
+    text = "\n".join(lines)
+    heads = [next(number for number, line in enumerate(lines) if words in line)
+             for words in ("Server orders", "TOOL", "The latest calls that failed", "The slowest calls")]  # fmt: skip
+    assert heads == sorted(heads)
+    assert re.search(r"orders_append +unavailable +2,408 +7.9 % +50 ms +no", text)
+    assert re.search(r"orders_echo +available +0 +- +- +yes", text)
+    assert re.search(
+        r"orders_append +ConnectionLost +31 ms +yes +checkout +1 +bypass +- +0af7651916cd43dd8448eb21", text
+    )
+
+
+def test_a_long_page_scrolls_to_its_end_and_no_further() -> None:
+    state = shown(view(), server="orders", page="server", details=DETAILS)
+    first = bare(page(state, 80, 24), 80)
+    for _ in range(20):
+        press(state, "page_down")
+        last = bare(page(state, 80, 24), 80)
+    assert first[0].startswith("Server orders")
+    assert "orders_lookup" in last[22]
+    press(state, "up")
+    assert bare(page(state, 80, 24), 80)[1:23] == last[:22]
 
 
 def test_a_server_that_is_gone_is_said_to_be_gone() -> None:

@@ -12,12 +12,14 @@ from trunkline.cli.terminal.lines import Line, Piece, Style, plain
 from trunkline.cli.terminal.shown import Shown, by_badness
 from trunkline.cli.terminal.table import Column, Row, table
 
-__all__ = ["HEALTH_STYLES", "heading", "overview", "totals"]
+__all__ = ["HEALTH_STYLES", "error_style", "heading", "overview"]
 
 HEALTH_STYLES: Final[Mapping[str, Style]] = MappingProxyType(
     {"healthy": "good", "degraded": "warn", "unknown": "dim", "down": "bad"}
 )
 _CIRCUIT_STYLES: Final[Mapping[str, Style]] = MappingProxyType({"half_open": "warn", "open": "bad"})
+_FIRING: Final = ("firing", "recovering")
+_GRAVEST: Final[Mapping[str, int]] = MappingProxyType({"critical": 0, "warning": 1})
 _SPARK: Final = 20
 """Points of a sparkline in a table: ten seconds each."""
 _FEW: Final = 3
@@ -31,7 +33,7 @@ def overview(shown: Shown, width: int, height: int | None) -> list[Line]:
     if view is None:
         return lines
     few = None if height is None else max(_FEW, height // 6)
-    lines += [*_alerts(view, few), [], *totals(view, width), []]
+    lines += [*_alerts(view, few), [], *_totals(view, width), []]
     servers = [(plain(name), row) for name, row in by_badness(view["servers"])]
     domains = [(plain(name), row) for name, row in by_badness(view["domains"])]
     room = None if height is None else max(2, height - len(lines) - 3)
@@ -78,29 +80,35 @@ def _overall(overall: Mapping[str, Any], at: float, width: int, *, is_past: bool
 
 
 def _alerts(view: Mapping[str, Any], few: int | None) -> Iterator[Line]:
-    firing = [alert for alert in view.get("alerts", ()) if alert["state"] == "firing" and not alert["inhibited_by"]]
-    if firing:
+    """Those that fire, or did so until a moment ago; not those that another one explains."""
+    alerts = view.get("alerts", {}).values()
+    told = [alert for alert in alerts if alert["state"] in _FIRING and not alert.get("inhibited_by")]
+    told.sort(key=lambda alert: (_GRAVEST.get(alert["severity"], len(_GRAVEST)), alert["since"]))
+    if told:
         yield []
-        yield [Piece(f"{len(firing)} {'alert is' if len(firing) == 1 else 'alerts are'} firing", "bad")]
-    for alert in firing[:few]:
-        since = f"since {clock(alert['since'], view['at'])} ({ago(view['at'] - alert['since'])})"
-        yield [
-            Piece(f"  {plain(alert['severity'])}: ", "warn"),
-            Piece(f"{plain(alert['summary'])} "),
-            Piece(since, "dim"),
-        ]
+        yield [Piece(f"{len(told)} {'alert is' if len(told) == 1 else 'alerts are'} firing", "bad")]
+    for alert in told[:few]:
+        since = (
+            f"{plain(alert['state'])} since {clock(alert['since'], view['at'])} ({ago(view['at'] - alert['since'])})"
+        )
+        severity = plain(alert["severity"])
+        yield [Piece(f"  {severity}: ", "warn"), Piece(f"{plain(alert['summary'])} "), Piece(since, "dim")]
 
 
-def totals(view: Mapping[str, Any], width: int) -> list[Line]:
+def _totals(view: Mapping[str, Any], width: int) -> list[Line]:
     """The last minute of all domains together, and the past ten minutes as bars."""
     total, circuits = view["totals"], view["circuits"]
     facts: list[tuple[str, str, Style]] = [
         (number(total["rate"]), "calls/s", ""),
-        (share(total.get("error_ratio")), "errors", _error_style(total)),
+        (share(total.get("error_ratio")), "errors", error_style(total)),
         *((duration(total.get(name)), name, "") for name in ("p50", "p95", "p99")),
         (number(total["in_flight"]), "in flight", ""),
         (share(view["cache"].get("hit_ratio")), "cached", ""),
-        (number(circuits["open"]), "circuits open", "bad" if circuits["open"] else ""),
+        (
+            number(circuits["open"]),
+            f"open circuit{'' if circuits['open'] == 1 else 's'}",
+            "bad" if circuits["open"] else "",
+        ),
     ]
     lines: list[Line] = [[]]
     used = 0
@@ -128,7 +136,7 @@ def _server_columns(at: float) -> Sequence[Column]:
     return (
         Column("STATE", 16, state, lambda row: HEALTH_STYLES.get(row["state"], ""), right=False),
         Column("CALLS/S", 7, lambda row: number(row["rate"])),
-        Column("ERRORS", 6, lambda row: share(row.get("error_ratio")), _error_style),
+        Column("ERRORS", 6, lambda row: share(row.get("error_ratio")), error_style),
         Column("P95", 6, lambda row: duration(row.get("p95"))),
         Column("CIRCUIT", 9, lambda row: plain(row["circuit"]), lambda row: _CIRCUIT_STYLES.get(row["circuit"], "")),
         Column("LAST 3 MIN", _SPARK, lambda row: spark(row["spark"], _SPARK), right=False),
@@ -142,7 +150,7 @@ def _server_columns(at: float) -> Sequence[Column]:
 def _domain_columns() -> Sequence[Column]:
     return (
         Column("CALLS/S", 7, lambda row: number(row["rate"])),
-        Column("ERRORS", 6, lambda row: share(row.get("error_ratio")), _error_style),
+        Column("ERRORS", 6, lambda row: share(row.get("error_ratio")), error_style),
         Column("P95", 6, lambda row: duration(row.get("p95"))),
         Column("LAST 3 MIN", _SPARK, lambda row: spark(row["spark"], _SPARK), right=False),
         Column("P50", 6, lambda row: duration(row.get("p50"))),
@@ -151,7 +159,8 @@ def _domain_columns() -> Sequence[Column]:
     )
 
 
-def _error_style(row: Row) -> Style:
+def error_style(row: Row) -> Style:
+    """How the share of errors of a row looks."""
     ratio = row.get("error_ratio", 0.0)
     return "bad" if ratio >= 0.05 else "warn" if ratio > 0 else ""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from trunkline.cli.terminal.lines import Line, Piece
-from trunkline.cli.terminal.overview import overview
+from trunkline.cli.terminal.overview import heading, overview
 from trunkline.cli.terminal.server_page import server_page
 from trunkline.cli.terminal.shown import Shown
 
@@ -41,11 +41,19 @@ def page(shown: Shown, width: int, height: int) -> list[Line]:
         case "overview":
             lines = overview(shown, width, room)
         case "server":
-            lines = server_page(shown, width, room)
+            lines = _scrolled(shown, width, room)
         case "help":
             lines = [[Piece(line)] for line in _HELP.splitlines()][:room]
     lines += [[]] * (room - len(lines))
     return [*lines, [Piece(_FOOTERS[shown.page], "dim")]]
+
+
+def _scrolled(shown: Shown, width: int, room: int) -> list[Line]:
+    """The part of the server's page that is not scrolled away; what says that the gateway is away stays."""
+    above = [] if shown.away is None else [*heading(shown, width)[:2], []]
+    lines, left = server_page(shown, width), max(1, room - len(above))
+    shown.offset = min(shown.offset, max(0, len(lines) - left))
+    return [*above, *lines[shown.offset : shown.offset + left]][:room]
 
 
 def press(shown: Shown, key: str) -> bool:

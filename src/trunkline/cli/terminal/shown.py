@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-__all__ = ["Away", "Page", "Shown", "by_badness"]
+__all__ = ["About", "Away", "Page", "Shown", "by_badness"]
 
 Page: TypeAlias = Literal["overview", "server", "help"]
 
@@ -18,6 +18,15 @@ class Away:
     since: float
     """Seconds since the epoch, by this machine's clock."""
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What stands behind one server's row."""
+
+    server: str
+    details: Mapping[str, Any]
+    """`ServerDetails`, as the gateway describes it."""
 
 
 @dataclass(slots=True)
