@@ -266,6 +266,27 @@ LEDGER = (
         "The first screen in the terminal says first how things are, since when and why",
     ),
     Requirement(
+        "ALERTS-PARITY",
+        "goals, Ecosystem and friendliness (E5)",
+        "The alert timeline equals Prometheus's within one evaluation on 20 scenarios and more",
+    ),
+    Requirement(
+        "ALERTS-RULES",
+        "goals, Ecosystem and friendliness (E5)",
+        "Rules pass `promtool check` and the generated `promtool test`, from the definitions evaluated in process",
+    ),
+    Requirement(
+        "ALERTS-DELIVERY",
+        "goals, Ecosystem and friendliness (E5)",
+        "Alerts reach webhooks, functions and a real Alertmanager that receives, groups and resolves; what cannot "
+        "be delivered is counted and shown",
+    ),
+    Requirement(
+        "ALERTS-COST",
+        "reference, Metrics (G9)",
+        "An evaluation of four rules over each of 200 subjects costs 2 ms or less (`make bench`)",
+    ),
+    Requirement(
         "ALERTS-NOISE",
         "goals, Ecosystem and friendliness",
         "One failure at low traffic notifies nobody; a flapping server makes one incident",

@@ -97,3 +97,10 @@ def test_making_answers_invalid_is_timed_here_and_in_another_process() -> None:
         "until another process follows",
     ):
         assert re.search(rf"^{re.escape(name)} +[\d.]+ ms", printed, re.MULTILINE), printed
+
+
+@pytest.mark.requirement("ALERTS-COST")
+def test_the_cost_of_evaluating_alerts_is_measured() -> None:
+    printed = run("alerts.py", "--quick")
+    for what in ("20 domains x 4 rules, busy", "20 domains x 4 rules, idle", "50 servers x 2 rules"):
+        assert re.search(rf"^{what} +[\d.]+ ms  \[[\d.]+ .. [\d.]+\]$", printed, re.MULTILINE), printed

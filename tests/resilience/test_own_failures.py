@@ -25,7 +25,15 @@ from anyio.abc import TaskGroup
 from tests.resilience.conftest import Report
 from tests.resilience.storms import child_pids, kill_children_every
 from tests.servers.watching import eventually
-from trunkline import CallError, EnhancedMCPClient, Infrastructure, ServerPolicy, ServerSettings, configure_logging
+from trunkline import (
+    Alert,
+    CallError,
+    EnhancedMCPClient,
+    Infrastructure,
+    ServerPolicy,
+    ServerSettings,
+    configure_logging,
+)
 from trunkline.events import Event
 from trunkline.gateway.address import listen
 from trunkline.gateway.app import build_app
@@ -240,6 +248,52 @@ async def beside_bad_readers(
             server.should_exit = True
 
 
+@asynccontextmanager
+async def alerts_nobody_can_be_told_of(
+    folder: Path, sink: str, address: Callable[[socket.socket], str] | None
+) -> AsyncGenerator[Sabotaged, None]:
+    """Alerts that come and go, and a sink at what `address` makes of a socket; a function that raises without one."""
+    path = configuration(folder)
+    with socket.socket() as place, path.open("a") as file:
+        place.bind(("127.0.0.1", 0))
+        file.write(
+            "[trunkline.alerts]\ninterval = 0.02\ngroup_wait = 0\n"
+            "[trunkline.alerts.rules.DomainErrors]\n"
+            "long = 0.2\nshort = 0\nmin_events = 1\nfor = 0\nkeep_firing_for = 0\n"
+        )
+        if address is not None:
+            file.write(f"[trunkline.alerts.sinks.{sink}]\nurl = '{address(place)}'\ntimeout = 0.1\nattempts = 1\n")
+        file.flush()
+        async with Infrastructure.from_config(path) as infra:
+            if address is None:
+
+                def raising(alert: Alert) -> None:
+                    raise ZeroDivisionError(alert.summary)
+
+                raising.__qualname__ = sink
+                infra.alerts.subscribe(raising)
+
+            def shows() -> bool:
+                infra.metrics.record("sabotaged", "operation", duration=0.1, outcome="error")
+                failed = sum(told.failed for told in infra.alerts.sinks())
+                exported = PrometheusExporter(infra.metrics).render()
+                name = f'trunkline_alert_notifications_total{{sink="{sink}",result="failed"}}'
+                return failed > 0 and name in exported and f"{name} 0" not in exported
+
+            yield Sabotaged(infra, shows)
+
+
+def deaf(place: socket.socket) -> str:
+    """The address of somebody who listens, and never answers."""
+    place.listen(1)
+    return f"http://127.0.0.1:{place.getsockname()[1]}/"
+
+
+def closed(place: socket.socket) -> str:
+    """An address at which nobody listens."""
+    return f"http://127.0.0.1:{place.getsockname()[1]}/"
+
+
 async def hang(client: socket.socket) -> None:
     """Read nothing, and keep the connection."""
 
@@ -257,6 +311,9 @@ SABOTAGE: dict[str, Callable[[Path], AbstractAsyncContextManager[Sabotaged]]] = 
     "scrape breaks off": partial(beside_bad_readers, path="/metrics", reason="left", misbehave=break_off),
     "scrape never reads": partial(beside_bad_readers, path="/metrics", reason="stopped reading", misbehave=hang),
     "dashboard hangs": partial(beside_bad_readers, path="/api/v1/status", reason="stopped reading", misbehave=hang),
+    "alert sink raises": partial(alerts_nobody_can_be_told_of, sink="raising", address=None),
+    "alert sink hangs": partial(alerts_nobody_can_be_told_of, sink="deaf", address=deaf),
+    "alert sink refuses": partial(alerts_nobody_can_be_told_of, sink="closed", address=closed),
     "observer raises": observers_that_raise,
     "log handler raises": a_log_handler_that_raises,
     "disk full": a_full_disk_under_the_log,

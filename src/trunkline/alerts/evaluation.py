@@ -56,7 +56,10 @@ class Evaluation:
             timeline.sample(now)
 
     def findings(self, rule: Rule, now: float) -> Iterator[Finding] | None:
-        """Measure every subject of `rule`; None while too little of its window was watched to say anything."""
+        """Measure the subjects of `rule`; those that are well in any case may be left out.
+
+        None while too little of its window was watched to say anything.
+        """
         if rule.is_plain:
             return self._values(rule)
         timeline = self._timelines[_kind(rule)]
@@ -85,12 +88,15 @@ def _measured(
     rule: Rule, timeline: Timeline, long: Mapping[Subject, Count], short: Mapping[Subject, Count]
 ) -> Iterator[Finding]:
     enough, is_mean = rule.policy.min_events, rule.policy.bad == "mean"
+    least = rule.limit_for(has_fired=True)
     for subject, count in timeline.now.items():
         before = long.get(subject, NOTHING)
-        if count.total - before.total < enough or not rule.covers(subject):
+        if count.total - before.total < enough:
             continue
         value = _measure(count, before, is_mean=is_mean)
-        yield Finding(subject, value, min(value, _measure(count, short.get(subject, NOTHING), is_mean=is_mean)))
+        # Most subjects are well: nothing more is asked about them.
+        if value > least and rule.covers(subject):
+            yield Finding(subject, value, min(value, _measure(count, short.get(subject, NOTHING), is_mean=is_mean)))
 
 
 def _measure(count: Count, before: Count, *, is_mean: bool) -> float:

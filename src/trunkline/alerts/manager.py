@@ -47,10 +47,12 @@ class AlertManager:
         metrics: MetricsCollector,
         health: Callable[[], HealthReport] | None = None,
         emit: Emit = lambda _: None,
+        rules: tuple[Rule, ...] | None = None,
     ) -> None:
         """Watch `metrics` by the built-in rules and those of `settings`, and `domains` by their own thresholds.
 
-        `emit` is told of every change of an alert's state, and of sinks in trouble.
+        `emit` is told of every change of an alert's state, and of sinks in trouble. With `rules`, those are in force
+        instead, whatever settings and domains say.
         """
         self._store = metrics.store
         self._emit = emit
@@ -65,6 +67,7 @@ class AlertManager:
         self.failures: Counter[str] = Counter()
         """Evaluations that failed, by the class of the error: none, unless something of ours is broken."""
         self._settings = AlertSettings()
+        self._given_rules = rules
         self._put_in_force(AlertSettings() if settings is None else settings, domains)
 
     def __repr__(self) -> str:
@@ -206,7 +209,9 @@ class AlertManager:
         now, started = self._store.clock(), self._store.started
         self._settings = settings
         self._history = deque(self._history, maxlen=settings.history)
-        rules = rules_of(settings, domains) if settings.enabled else ()
+        rules = self._given_rules
+        if rules is None:
+            rules = rules_of(settings, domains) if settings.enabled else ()
         self._evaluation.put_in_force(rules, now, started=started if now - started <= _JUST_NOW else None)
         self._notifier.apply(settings.sinks, settings.group_wait)
 

@@ -18,11 +18,20 @@ def alert_readings(alerts: AlertManager) -> Iterator[Reading]:
     sources = alerts.sources
     up = {of: {subject: 1.0 - down for subject, down in sources.values(of).items()} for of in ("health", "dependency")}
     servers = ("mcp_server", "replica")
-    yield Reading("trunkline_server_up", "gauge", "0 while a server's replica is down, else 1.", up["health"], servers)
+    yield Reading(
+        "trunkline_server_up",
+        "gauge",
+        "0 while a server's replica is down, else 1.",
+        up["health"],
+        servers,
+        merge="min",
+    )
     text = "0 while something that is no MCP server is down, else 1."
-    yield Reading("trunkline_dependency_up", "gauge", text, up["dependency"], ("dependency",))
+    yield Reading("trunkline_dependency_up", "gauge", text, up["dependency"], ("dependency",), merge="min")
     late = sources.values("loop")
-    yield Reading("trunkline_event_loop_lag_last_seconds", "gauge", "How late the event loop woke last.", late)
+    yield Reading(
+        "trunkline_event_loop_lag_last_seconds", "gauge", "How late the event loop woke last.", late, merge="max"
+    )
     upkeep = sources.counts("upkeep", None)
     times = {part: float(count.total) for part, count in upkeep.items()}
     yield Reading("trunkline_upkeep", "counter", "Times our own work was measured.", times, ("part",))

@@ -9,7 +9,7 @@ from typing import Final
 
 from trunkline.policy import AlertRule, AlertSettings, AlertSubject, DomainPolicy
 
-__all__ = ["LABELS", "Rule", "rules_of"]
+__all__ = ["LABELS", "Rule", "literally", "rules_of"]
 
 LABELS: Final[Mapping[AlertSubject, tuple[str, ...]]] = {
     "domain": ("domain",),
@@ -39,6 +39,8 @@ class Rule:
     name: str
     policy: AlertRule
     but: tuple[str, ...] = ()
+    domain: str = ""
+    """The one domain whose own threshold it is; empty for any other rule."""
 
     @property
     def is_plain(self) -> bool:
@@ -96,30 +98,30 @@ def _with_exceptions(rule: Rule, domains: Mapping[str, DomainPolicy]) -> Iterato
         if policy.error_ratio is not None and rule.name == "DomainErrors":
             own = replace(own, limit=policy.error_ratio)
         if own != rule.policy:
-            others.append(Rule(rule.name, replace(own, only=(_literal(name),))))
+            others.append(Rule(rule.name, replace(own, only=(literally(name),)), domain=name))
             rule = replace(rule, but=(*rule.but, name))
     yield rule
     yield from others
 
 
 def _own(name: str, policy: DomainPolicy) -> Iterator[Rule]:
-    base = AlertRule(of="domain", only=(_literal(name),))
+    base = AlertRule(of="domain", only=(literally(name),))
     if policy.min_events is not None:
         base = replace(base, min_events=policy.min_events)
     for quantile, seconds in ((95, policy.p95), (99, policy.p99)):
         if seconds is not None:
             slow = replace(base, bad="slow", slower_than=seconds, limit=(100 - quantile) / 100)
-            yield Rule(f"DomainSlowP{quantile}", slow)
+            yield Rule(f"DomainSlowP{quantile}", slow, domain=name)
     if policy.mean is not None:
-        yield Rule("DomainSlow", replace(base, bad="mean", limit=policy.mean))
+        yield Rule("DomainSlow", replace(base, bad="mean", limit=policy.mean), domain=name)
     if policy.slo is not None:
         for title, times, long, short, severity in _BURNS:
             # What cannot be exceeded, as with a goal of 90 %, needs no rule.
             if (limit := times * (1 - policy.slo)) < 1:
                 burn = replace(base, limit=limit, long=long, short=short, severity=severity)  # type: ignore[arg-type]
-                yield Rule(title, burn)
+                yield Rule(title, burn, domain=name)
 
 
-def _literal(name: str) -> str:
+def literally(name: str) -> str:
     """A pattern that fits this name alone."""
     return "".join(f"[{char}]" if char in "*?[" else char for char in name)

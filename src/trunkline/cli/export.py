@@ -8,8 +8,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from trunkline.alerts.prometheus_rules import rule_file
+from trunkline.alerts.rule import rules_of
+from trunkline.alerts.rule_tests import promtool_tests
+from trunkline.alerts.stories import stories_of
+from trunkline.alerts.yaml_text import yaml_text
+from trunkline.cli.config_file import find, read
 from trunkline.cli.exits import FAILED, FINE, CommandError
 from trunkline.gateway.openapi import document
+from trunkline.policy import AlertSettings, DomainPolicy
 
 __all__ = ["run"]
 
@@ -36,5 +43,20 @@ def _json(value: Any) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
 
 
-_WRITERS: Final[Mapping[str, Callable[[argparse.Namespace], str]]] = {"openapi": _openapi}
+def _prometheus_rules(options: argparse.Namespace) -> str:
+    # Without any configuration, the built-in rules are in force.
+    settings: tuple[AlertSettings, Mapping[str, DomainPolicy]] = (AlertSettings(), {})
+    if find(options.config) is not None:
+        found = read(options.config)
+        settings = found.alerts, found.domains
+    rules = rules_of(*settings)
+    if options.tests is None:
+        return yaml_text(rule_file(rules))
+    return yaml_text(promtool_tests(stories_of(settings[0], rules), [options.tests]))
+
+
+_WRITERS: Final[Mapping[str, Callable[[argparse.Namespace], str]]] = {
+    "openapi": _openapi,
+    "prometheus-rules": _prometheus_rules,
+}
 """What can be exported, by its name on the command line; each returns the whole text, its last line ended."""

@@ -125,12 +125,21 @@ def _parser() -> argparse.ArgumentParser:
     invalidate.add_argument("--principal", metavar="NAME", help="everything this principal was answered")
     cache.add_argument("--json", action="store_true", help="print JSON")
 
+    _exports(commands)
+    parser.epilog = _epilog(*(_example(command) for command in commands.choices.values()))
+    return parser
+
+
+def _exports(commands: argparse._SubParsersAction[_Parser]) -> None:
     export = _command(commands, "export", "print what other programs read: API, dashboards, rules")
     export.epilog = _epilog("trunkline export openapi --out openapi.json")
     exports = export.add_subparsers(dest="what", metavar="WHAT", required=True, parser_class=_Parser)
     _export(exports, "openapi", "the gateway's JSON endpoints as an OpenAPI 3.1 document")
-    parser.epilog = _epilog(*(_example(command) for command in commands.choices.values()))
-    return parser
+    rules = _export(exports, "prometheus-rules", "the alert rules in force as a rule file for Prometheus")
+    rules.add_argument("config", nargs="?", metavar="CONFIG", help=f"{_CONFIG}; without any, the built-in rules")
+    rules.add_argument(
+        "--tests", metavar="RULES", help="instead, what `promtool test rules` is to find of the exported file RULES"
+    )
 
 
 def _export(exports: argparse._SubParsersAction[_Parser], what: str, words: str) -> argparse.ArgumentParser:

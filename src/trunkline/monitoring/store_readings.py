@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterator
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
@@ -143,6 +144,7 @@ def _states(store: MetricStore) -> Iterator[Reading]:
     yield Reading("trunkline_build_info", "gauge", "What is running.", {versions: 1}, labels, merge="max")
 
 
+@cache
 def _version(package: str) -> str:
     try:
         return version(package)

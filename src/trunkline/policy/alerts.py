@@ -69,10 +69,11 @@ class AlertRule:
     min_events: int = 20
     """Events in the long window below which nothing is said: one failure of two calls is no rate."""
     for_: float = 60.0
-    """Seconds it must last before the alert fires; the key is `for`."""
+    """Seconds it must last before the alert fires."""
     keep_firing_for: float = 120.0
     """Seconds it must be over before the alert ends: what flaps is one incident."""
     severity: Severity = "warning"
+    """`critical`, `warning` or `info`."""
     runbook: str = ""
     """Address of what to do about it; goes along with every notification."""
 

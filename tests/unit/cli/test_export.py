@@ -37,6 +37,19 @@ def test_a_file_that_cannot_be_written_is_one_line_and_status_one(
     assert line.endswith("name another file with --out")
 
 
+def test_without_a_configuration_the_built_in_rules_are_exported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["export", "prometheus-rules"]) == 0
+    printed = capsys.readouterr().out
+    assert (
+        'summary: "Domain {{ $labels.domain }}: {{ $value | humanizePercentage }} of requests fail (limit 5 %)."'
+        in (printed)
+    )
+    assert printed.startswith("groups:\n  - name: trunkline\n    interval: 15s\n    rules:\n")
+
+
 @pytest.mark.parametrize("arguments", [[], ["everything"]])
 def test_what_cannot_be_exported_is_one_line_and_status_two(
     arguments: list[str], capsys: pytest.CaptureFixture[str]

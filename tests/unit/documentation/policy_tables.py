@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import sys
+from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
@@ -14,7 +15,8 @@ def table_of(policy: type[Any]) -> str:
     words = _docstrings(policy)
     made = policy()
     rows = [
-        f"| `{field.name}` | {_written(getattr(made, field.name))} | {words[field.name]} |" for field in fields(policy)
+        f"| `{field.name.removesuffix('_')}` | {_written(getattr(made, field.name))} | {words[field.name]} |"
+        for field in fields(policy)
     ]
     return "\n".join(["| key | default | meaning |", "|---|---|---|", *rows])
 
@@ -47,7 +49,7 @@ def _written(value: object) -> str:
             return f'`"{value}"`'
         case tuple():
             return "`[]`"
-        case _ if is_dataclass(value):
+        case _ if is_dataclass(value) or isinstance(value, Mapping):
             return "–"
         case _:
             return f"{value:g}" if isinstance(value, float) else str(value)
