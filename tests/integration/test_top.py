@@ -34,6 +34,11 @@ def running(command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
             process.kill()
 
 
+def environment() -> dict[str, str]:
+    """Of a person's terminal: this one may have a fixed size, or none at all."""
+    return {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")} | {"TERM": "xterm"}
+
+
 async def call_in_vain(url: str) -> None:
     async with Client(url) as client:
         with suppress(MCPError):
@@ -59,10 +64,7 @@ def test_a_kill_a_recovery_and_a_gateway_that_is_away_and_back_are_seen_as_they_
     config.write_text(json.dumps(document), "utf-8")
     gateway = [sys.executable, "-m", "trunkline", "serve", str(config), "--port", str(gateway_port)]
     top = [sys.executable, "-m", "trunkline", "top", url]
-    environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
-    environment["TERM"] = "xterm"
-    with in_terminal(top, environment=environment) as terminal:
-        before = terminal.settings
+    with in_terminal(top, environment=environment()) as terminal:
         terminal.until(f"Trunkline  {url}", "The gateway is away since", "refused")
         with running(gateway) as first:
             with running(server):
@@ -90,5 +92,17 @@ def test_a_kill_a_recovery_and_a_gateway_that_is_away_and_back_are_seen_as_they_
         assert len(terminal.screen.splitlines()) == 12
         terminal.press(b"q")
         assert terminal.end() == 0
-        assert terminal.settings == before
+        assert terminal.settings == terminal.before
         assert terminal.written.endswith(b"\x1b[?25h\x1b[?1049l")
+
+
+def test_whatever_ends_it_gives_the_terminal_back() -> None:
+    command = [sys.executable, "-m", "trunkline", "top", f"http://127.0.0.1:{free_port()}"]
+    with in_terminal(command, environment=environment()) as one, in_terminal(command, environment=environment()) as two:
+        for terminal, number, status in ((one, signal.SIGINT, 0), (two, signal.SIGTERM, 128 + signal.SIGTERM)):
+            terminal.until("The gateway is away since")
+            assert terminal.settings != terminal.before
+            terminal.process.send_signal(number)
+            assert terminal.end() == status
+            assert terminal.settings == terminal.before
+            assert terminal.written.endswith(b"\x1b[?25h\x1b[?1049l")

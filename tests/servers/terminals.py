@@ -24,12 +24,14 @@ _CODES = re.compile(r"\x1b\[[0-9;]*[mK]")
 class ProgramInTerminal:
     """Shows whole screens, as `trunkline top` does, each between the marks of a synchronized update."""
 
-    def __init__(self, process: subprocess.Popen[bytes], ours: int, theirs: int) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], ours: int, theirs: int, before: list[Any]) -> None:
         self.process = process
         self.written = b""
         """Everything it wrote so far."""
         self._ours = ours
         self._theirs = theirs
+        self.before = before
+        """How the terminal was set before the program."""
 
     @property
     def screen(self) -> str:
@@ -39,7 +41,7 @@ class ProgramInTerminal:
 
     @property
     def settings(self) -> list[Any]:
-        """How the terminal is set."""
+        """How the terminal is set now."""
         return termios.tcgetattr(self._theirs)
 
     def press(self, keys: bytes) -> None:
@@ -81,10 +83,12 @@ def in_terminal(
 ) -> Iterator[ProgramInTerminal]:
     """Run `command` in a terminal of its own."""
     ours, theirs = pty.openpty()
+    before = termios.tcgetattr(theirs)
     program = ProgramInTerminal(
         subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment, start_new_session=True),
         ours,
         theirs,
+        before,
     )
     program.resize(columns, lines)
     try:

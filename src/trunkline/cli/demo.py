@@ -76,7 +76,7 @@ async def _give(listener: socket.socket, folder: Path, seconds: float, teller: T
     found = verdict(tour.ledger, started.journals())
     is_complete = tour.ending == "complete"
     teller.title("What was measured" if is_complete else "Interrupted. What was measured until then")
-    teller.lines(summary(tour.ledger, tour.moments, found))
+    teller.lines(summary(tour.ledger, tour.moments, found, tour.alerts))
     teller.say("Everything that was started has ended.")
     if not is_complete:
         return INTERRUPTED

@@ -7,6 +7,7 @@ from typing import Literal
 
 import pytest
 
+from trunkline.alerts import Alert
 from trunkline.cli.tour.ledger import Ledger, Told, Verdict, p95, verdict
 from trunkline.cli.tour.summary import summary
 from trunkline.cli.tour.telling import Teller, spoken
@@ -60,6 +61,15 @@ def test_the_outage_is_told_by_what_was_timed() -> None:
     assert "found to be in trouble 6.0 ms after it was killed" in said
     assert "(median of 2; the longest 1.2 s)" in said
     assert "took orders again 0.4 s after it listened again" in said
+
+
+def test_an_alert_that_fired_is_told_with_when_it_fired_and_was_over() -> None:
+    alert = Alert("server-down", "critical", "inactive", {}, 100.0, 130.0, 175.0, 1.0, 1.0, "Server orders is down.")
+    *_, line = summary(Ledger(), Moments(), Verdict(0, 0, 0, 0, 0, 0), [alert])
+    assert line.split(maxsplit=1) == [
+        "alerts",
+        "Server orders is down. It fired 30 s after that had begun, and was over after 1 min 15 s",
+    ]
 
 
 def test_a_percentile_needs_two_calls() -> None:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from math import isfinite
 from statistics import median
+from typing import Final
 
+from trunkline.alerts import Alert
 from trunkline.cli.tour.ledger import Ledger, Verdict, p95
 from trunkline.cli.tour.telling import spoken
 from trunkline.cli.tour.tour import Moments
 
 __all__ = ["summary"]
 
-_MARGIN = 14
+_MARGIN: Final = 14
+_FEW: Final = 5
+"""Alerts that are told, at most."""
 
 
-def summary(ledger: Ledger, moments: Moments, found: Verdict) -> list[str]:
+def summary(ledger: Ledger, moments: Moments, found: Verdict, alerts: Iterable[Alert] = ()) -> list[str]:
     """Return lines, each a fact; what has not happened in a short or an interrupted tour is not told."""
     return [
         line
@@ -26,6 +31,7 @@ def summary(ledger: Ledger, moments: Moments, found: Verdict) -> list[str]:
             ("search", _search(ledger, moments)),
             ("orders", _orders(ledger, moments)),
             ("notes", _notes(moments)),
+            ("alerts", _alerts(alerts)),
         )
         for line in _block(name, list(facts))
     ]
@@ -81,3 +87,10 @@ def _orders(ledger: Ledger, moments: Moments) -> Iterator[str]:
 def _notes(moments: Moments) -> Iterator[str]:
     if isfinite(moments.restarted):
         yield f"its process died and was running again within {spoken(moments.restarted)}"
+
+
+def _alerts(alerts: Iterable[Alert]) -> Iterator[str]:
+    for alert in islice(alerts, _FEW):
+        if alert.fired is not None and alert.ended is not None:
+            fired, over = spoken(alert.fired - alert.since), spoken(alert.ended - alert.since)
+            yield f"{alert.summary} It fired {fired} after that had begun, and was over after {over}"

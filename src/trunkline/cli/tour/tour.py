@@ -11,6 +11,7 @@ from typing import Final, Literal, TypeAlias
 
 import anyio
 
+from trunkline.alerts import Alert
 from trunkline.cli.tour.callers import Callers
 from trunkline.cli.tour.cast import PATIENCE, Cast
 from trunkline.cli.tour.ledger import Ledger, Outcome
@@ -63,6 +64,8 @@ class Tour:
     def __init__(self, infra: Infrastructure, cast: Cast, seconds: float, teller: Teller) -> None:
         self.ledger = Ledger()
         self.moments = Moments()
+        self.alerts: tuple[Alert, ...] = ()
+        """Those that fired and were over by the end, the first of them first."""
         self.ending: Ending = "interrupted"
         """What it is until it is known better."""
         self._infra = infra
@@ -94,6 +97,8 @@ class Tour:
                 await self._pass_time(self._end)
             self._callers.end()
         self.moments.ended = anyio.current_time()
+        # Those that are over: at the very end the servers are stopped, and that is no incident.
+        self.alerts = tuple(reversed(self._infra.alerts.history()))
         self.ending = "complete"
 
     async def _calm(self) -> None:
