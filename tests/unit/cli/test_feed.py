@@ -16,6 +16,7 @@ from tests.unit.cli.views import view
 from trunkline.cli.gateway_requests import GatewayAddress
 from trunkline.cli.terminal.feed import Feed, News
 from trunkline.cli.terminal.shown import Away
+from trunkline.testing.processes import free_port
 
 STREAM = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
 
@@ -81,6 +82,16 @@ def test_what_is_no_gateway_is_away_with_the_reason(answer: bytes, reason: str) 
         away = told.get(timeout=20)
     assert isinstance(away, Away)
     assert away.reason.startswith(reason)
+
+
+def test_a_gateway_that_is_not_there_is_said_in_words() -> None:
+    told: queue.SimpleQueue[News] = queue.SimpleQueue()
+    feed = Feed(GatewayAddress.of(f"http://127.0.0.1:{free_port()}"), told.put)
+    feed.start()
+    away = told.get(timeout=20)
+    feed.stop()
+    assert isinstance(away, Away)
+    assert away.reason == "Connection refused"
 
 
 def test_away_is_told_with_since_when_and_not_anew_with_each_try() -> None:

@@ -48,7 +48,18 @@ def test_the_first_page_says_first_how_things_are_since_when_and_why(width: int)
     assert sentence == "● Of 3 servers, 1 is down."
     assert since.startswith("  since ")
     assert since.endswith("(53 s)")
-    assert reason.startswith("    orders: nothing listens at the s")
+    assert reason.startswith("    orders: nothing listens at")
+
+
+def test_a_long_reason_takes_two_lines_and_no_more() -> None:
+    told = view(down=True)
+    told["overall"]["reasons"] = [f"orders: {'word ' * 100}", "search: away"]
+    lines = first_page(told, 60)
+    assert lines[3].startswith("    orders: word word")
+    assert lines[4].startswith("      word word")
+    assert lines[4].endswith(" …")
+    assert lines[5] == "    search: away"
+    assert [line for line in lines if columns(line) > 60] == []
 
 
 def test_with_all_well_the_first_page_says_so_and_since_when() -> None:

@@ -76,7 +76,7 @@ class Feed:
                         return
                 reason = "it has ended the stream"
             except (OSError, HTTPException, ValueError, RecursionError) as error:
-                reason = str(error) or type(error).__name__
+                reason = _reason(error)
             if self._stopped.is_set():
                 return
             if not failures:
@@ -103,6 +103,11 @@ class Feed:
         finally:
             self._connection = None
             connection.close()
+
+
+def _reason(error: Exception) -> str:
+    """In words, without the system's number."""
+    return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
 
 
 def _events(answer: HTTPResponse) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -73,7 +73,12 @@ def _overall(overall: Mapping[str, Any], at: float, width: int, *, is_past: bool
     if since is not None:
         lines.append([Piece(f"  since {clock(since, at)} ({ago(at - since)})", "dim" if is_past else "")])
     reasons = [plain(reason) for reason in overall["reasons"]]
-    lines += [[Piece(f"    {reason}", "dim" if is_past else "")] for reason in reasons[:_FEW]]
+    for reason in reasons[:_FEW]:
+        told = textwrap.wrap(reason, max(10, width - 6), max_lines=2, placeholder=" …")
+        lines += [
+            [Piece(f"{'      ' if number else '    '}{words}", "dim" if is_past else "")]
+            for number, words in enumerate(told)
+        ]
     if len(reasons) > _FEW:
         lines.append([Piece(f"    and {len(reasons) - _FEW} more", "dim")])
     return lines
