@@ -104,3 +104,11 @@ def test_the_cost_of_evaluating_alerts_is_measured() -> None:
     printed = run("alerts.py", "--quick")
     for what in ("20 domains x 4 rules, busy", "20 domains x 4 rules, idle", "50 servers x 2 rules"):
         assert re.search(rf"^{what} +[\d.]+ ms  \[[\d.]+ .. [\d.]+\]$", printed, re.MULTILINE), printed
+
+
+@pytest.mark.requirement("OTEL-COST")
+def test_what_following_a_call_costs_is_measured_with_and_without_an_sdk() -> None:
+    printed = run("tracing.py", "--quick")
+    for what in ("no tracer", "API, no SDK set up", "SDK, not sampled", "SDK, recorded"):
+        assert re.search(rf"^{what} +[\d.]+ us +\[", printed, re.MULTILINE), printed
+    assert re.search(r"1,000 exponential histograms: collected [\d.]+ ms .*encoded [\d.]+ ms", printed), printed

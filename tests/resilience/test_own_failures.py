@@ -21,6 +21,7 @@ import anyio
 import pytest
 import uvicorn
 from anyio.abc import TaskGroup
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 
 from tests.resilience.conftest import Report
 from tests.resilience.storms import child_pids, kill_children_every
@@ -34,10 +35,12 @@ from trunkline import (
     ServerSettings,
     configure_logging,
 )
+from trunkline.config import load
 from trunkline.events import Event
 from trunkline.gateway.address import listen
 from trunkline.gateway.app import build_app
 from trunkline.monitoring.prometheus import PrometheusExporter
+from trunkline.telemetry import Telemetry
 from trunkline.testing import faulty_http, faulty_stdio
 
 pytestmark = [pytest.mark.anyio, pytest.mark.resilience, pytest.mark.timeout(600)]
@@ -306,6 +309,42 @@ async def break_off(client: socket.socket) -> None:
     client.close()
 
 
+@asynccontextmanager
+async def a_span_processor_that_raises(folder: Path) -> AsyncGenerator[Sabotaged, None]:
+    class Raising(SpanProcessor):
+        def on_end(self, span: object) -> None:
+            raise OSError(28, "No space left on device")
+
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(Raising())
+    settings = load(configuration(folder))
+    telemetry = Telemetry(settings.telemetry, tracer_provider=provider)
+    async with Infrastructure(settings, telemetry=telemetry) as infra:
+        yield Sabotaged(infra, announced(infra))
+
+
+@asynccontextmanager
+async def a_collector_that(folder: Path, *, refuses: bool) -> AsyncGenerator[Sabotaged, None]:
+    """One that refuses connections, or one that takes them and never answers."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    port = listener.getsockname()[1]
+    if refuses:
+        listener.close()
+    path = configuration(folder)
+    otlp = f"endpoint = 'http://127.0.0.1:{port}'\ninterval = 0.05\ntimeout = 0.2\n"
+    path.write_text(f"{path.read_text()}[trunkline.telemetry.otlp]\n{otlp}")
+    async with Infrastructure.from_config(path) as infra:
+
+        def shows() -> bool:
+            found = {other.name: other.state for other in infra.health.report().others}
+            exported = PrometheusExporter(infra.metrics).render()
+            is_counted = 'trunkline_otlp_pushes_total{signal="traces",result="failed"}' in exported
+            return found.get("otlp") in ("degraded", "down") and is_counted and not infra.bus.failures
+
+        yield Sabotaged(infra, shows)
+    listener.close()
+
+
 SABOTAGE: dict[str, Callable[[Path], AbstractAsyncContextManager[Sabotaged]]] = {
     "metrics fold raises": a_metrics_fold_that_raises,
     "scrape breaks off": partial(beside_bad_readers, path="/metrics", reason="left", misbehave=break_off),
@@ -315,6 +354,9 @@ SABOTAGE: dict[str, Callable[[Path], AbstractAsyncContextManager[Sabotaged]]] = 
     "alert sink hangs": partial(alerts_nobody_can_be_told_of, sink="deaf", address=deaf),
     "alert sink refuses": partial(alerts_nobody_can_be_told_of, sink="closed", address=closed),
     "observer raises": observers_that_raise,
+    "exporter raises": a_span_processor_that_raises,
+    "exporter refuses": partial(a_collector_that, refuses=True),
+    "exporter hangs": partial(a_collector_that, refuses=False),
     "log handler raises": a_log_handler_that_raises,
     "disk full": a_full_disk_under_the_log,
     "config broken": a_configuration_file_that_is_broken,

@@ -16,17 +16,20 @@ class OtlpPolicy:
     """Where metrics and traces are pushed to. Whatever becomes of it, no call waits for it and none is changed."""
 
     enabled: bool = True
+    """False pushes nothing, whatever the endpoint."""
     endpoint: str | None = field(default=None, repr=False)
     """`http://` or `https://` address of a collector, to which `/v1/metrics` and `/v1/traces` are added; None pushes
     nothing."""
     headers: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
     """Sent with every push, such as a collector's key."""
     protocol: Literal["http/protobuf"] = "http/protobuf"
+    """The one form there is; bodies are compressed."""
     interval: float = 10.0
     """Seconds between pushes of metrics; traces are pushed each second, when there are any."""
     timeout: float = 5.0
     """Seconds a push may take."""
     metrics: bool = True
+    """Whether metrics are pushed."""
     traces: bool = True
     """Whether spans are pushed, too. Where the application has an OpenTelemetry SDK of its own, it has the spans."""
     sample: float = 1.0
@@ -48,7 +51,8 @@ class TelemetryPolicy:
     """What of OpenTelemetry is used."""
 
     enabled: bool = True
-    """Whether calls make spans, for whatever SDK of OpenTelemetry the process has; without one they cost nothing."""
+    """Whether calls make spans, for whatever SDK of OpenTelemetry the process has, and anything is pushed."""
     baggage: bool = True
     """Whether the baggage that the gateway's callers send goes on to the servers."""
     otlp: OtlpPolicy = field(default_factory=OtlpPolicy)
+    """Where metrics and traces are pushed to."""

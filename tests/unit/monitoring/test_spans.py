@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -295,6 +297,35 @@ async def test_without_an_sdk_there_are_no_spans_no_ids_and_nothing_is_attached(
         result = await client.call_tool("s_read")
         assert result.provenance.trace_id is None
         assert context.get_current() is before
+
+
+LATE = """
+import sys
+import anyio
+from trunkline import Infrastructure, InProcessEndpoint
+from trunkline.config import Settings
+from trunkline.endpoint import ServerSettings
+from trunkline.testing.scripted_server import ScriptedServer
+
+async def main():
+    endpoint = InProcessEndpoint(ScriptedServer())
+    async with Infrastructure(Settings("s", {"s": ServerSettings("s", endpoint)})) as infra:
+        before = (await infra.mcp_client.call_tool("s_read")).provenance.trace_id
+        loaded = [name for name in sys.modules if name.startswith(("opentelemetry.sdk", "opentelemetry.exporter"))]
+        from opentelemetry import trace
+        from opentelemetry.sdk.trace import TracerProvider
+        trace.set_tracer_provider(TracerProvider(shutdown_on_exit=False))
+        after = (await infra.mcp_client.call_tool("s_read")).provenance.trace_id
+        print(before, loaded, len(after or ""))
+
+anyio.run(main)
+"""
+
+
+@pytest.mark.requirement("OTEL-COST", "OTEL-CONTEXT")
+def test_no_sdk_is_loaded_and_one_that_is_set_up_later_gets_the_spans() -> None:
+    done = subprocess.run([sys.executable, "-c", LATE], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.stdout, done.returncode) == ("None [] 32\n", 0), done.stderr
 
 
 class Careless(SpanProcessor):

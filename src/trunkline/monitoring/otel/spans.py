@@ -6,18 +6,19 @@ is below that: the trace context it writes into `_meta` leads here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextvars import Token
 from functools import lru_cache
 from importlib.metadata import version
 from typing import Any, Final
 
-from opentelemetry import context, propagate, trace
+from opentelemetry import context, trace
 from opentelemetry.context import Context
-from opentelemetry.trace import Link, SpanKind, Status, StatusCode, TracerProvider
+from opentelemetry.trace import SpanKind, Status, StatusCode, TracerProvider
 
 from trunkline.call import Call, Place
 from trunkline.events import Event, FallbackUsed, HedgeStarted, RetryScheduled
+from trunkline.monitoring.otel.carriers import caller_context, extracted
 from trunkline.monitoring.otel.conventions import (
     TOOL_CALL,
     attempt_attributes,
@@ -53,6 +54,8 @@ class OpenTelemetryTracer:
         self.on_failure = on_failure
         self._baggage = baggage
         self._tracer = trace.get_tracer("trunkline", version("trunkline"), provider)
+        self._whose = trace.ProxyTracerProvider()
+        self._has_sdk = not isinstance(self._tracer, trace.ProxyTracer)
         self._describe = lru_cache(_DESCRIBED)(call_attributes)
 
     def __repr__(self) -> str:
@@ -61,15 +64,24 @@ class OpenTelemetryTracer:
     def start(self, call: Call) -> CallSpan | None:
         """Begin a call, below the task's span, or below the one that its own `_meta` names."""
         try:
-            return self._start(call)
+            return None if self._is_idle(call) else self._start(call)
         except Exception as error:  # boundary: a span processor of the application's may raise anything
             self.on_failure("tracer", error)
             return None
 
+    def _is_idle(self, call: Call) -> bool:
+        """Whether nobody has set up an SDK so far, and the call is in no trace either: then there is nothing to do."""
+        if self._has_sdk:
+            return False
+        # The cheapest look the API has: who has none gets a stand-in. Once there is an SDK it stays.
+        self._has_sdk = not isinstance(self._whose.get_tracer("trunkline"), trace.ProxyTracer)
+        is_traced = trace.get_current_span() is not trace.INVALID_SPAN or (call.meta and "traceparent" in call.meta)
+        return not (self._has_sdk or is_traced)
+
     def _start(self, call: Call) -> CallSpan | None:
         # Cut: what a stranger calls itself may be of any length, and is kept for a while.
         name, attributes = self._describe(call.method, call.name[:256], call.domain[:256])
-        within = _extracted(call.meta, context.get_current()) if call.meta and "traceparent" in call.meta else None
+        within = extracted(call.meta, context.get_current()) if call.meta and "traceparent" in call.meta else None
         outer = _enclosing(call) if within is None and call.method == TOOL_CALL else None
         if outer is not None:
             return CallSpan(self, call, outer, None)
@@ -104,31 +116,13 @@ class OpenTelemetryTracer:
         `headers` are None for a request that came over a pipe. What comes as no valid context counts for nothing.
         """
         try:
-            within, links = self._caller(meta, headers)
+            within, links = caller_context(meta, headers, baggage=self._baggage)
             attributes = request_attributes(method, name, era=era, request=request, headers=headers)
             span = self._tracer.start_span(span_name(method, name), within, SpanKind.SERVER, attributes, links)
             return RequestSpan(self, span, context.attach(trace.set_span_in_context(span, within)))
         except Exception as error:  # boundary: as in `start`
             self.on_failure("tracer", error)
             return None
-
-    def _caller(
-        self, meta: Mapping[str, Any] | None, headers: Mapping[str, str] | None
-    ) -> tuple[Context, Sequence[Link]]:
-        """The caller's context, and a link to that of the transport where it is another."""
-        within = context.get_current()
-        if headers is not None and not _is_valid(within):
-            # Where the application's own instrumentation has not read them already.
-            within = self._heard(headers, within)
-        transport = trace.get_current_span(within).get_span_context()
-        if meta:
-            within = self._heard(meta, within)
-        caller = trace.get_current_span(within).get_span_context()
-        is_other = transport.is_valid and transport.span_id != caller.span_id
-        return within, [Link(transport)] if is_other else []
-
-    def _heard(self, carrier: Mapping[str, Any], within: Context) -> Context:
-        return _extracted(carrier, within, without=() if self._baggage else ("baggage",))
 
     def observe(self, event: Event) -> None:
         """Note on the call's span what happened to it: a retry, a hedge, a fallback."""
@@ -220,16 +214,6 @@ class RequestSpan(_Open):
     def end(self, error: str | None, code: str | None = None) -> None:
         """End the request; `error` is the error's type, None where it went well, and `code` that of JSON-RPC."""
         self._close(error, code, {})
-
-
-def _extracted(carrier: Mapping[str, Any], within: Context, without: Sequence[str] = ()) -> Context:
-    """`within`, with what the carrier says of it; values that are no text say nothing."""
-    texts = {key: value for key, value in carrier.items() if isinstance(value, str) and key not in without}
-    return propagate.extract(texts, within)
-
-
-def _is_valid(within: Context) -> bool:
-    return trace.get_current_span(within).get_span_context().is_valid
 
 
 def _enclosing(call: Call) -> trace.Span | None:
