@@ -31,6 +31,8 @@ def read_telemetry(table: object, report: Report) -> TelemetryPolicy:
     at: KeyPath = (*_PATH, "otlp")
     if otlp.endpoint is not None and not is_address(otlp.endpoint):
         report.mismatch((*at, "endpoint"), "an http:// or https:// address with a host")
+    elif otlp.endpoint is not None and ("?" in otlp.endpoint or "#" in otlp.endpoint):
+        report.mismatch((*at, "endpoint"), "an address without a query; a key goes into headers")
     elif otlp.endpoint is not None and "/v1/" in otlp.endpoint:
         report.mismatch((*at, "endpoint"), "the address before /v1/traces and /v1/metrics, which are added to it")
     for name, value in otlp.headers.items():

@@ -69,6 +69,10 @@ def test_a_whole_table_becomes_settings_and_a_variable_its_value() -> None:
                 "which are added to it"
             ),
         ),
+        (
+            {"otlp": {"endpoint": f"{ENDPOINT}?key=1"}},
+            ".otlp.endpoint: found <hidden> (a string), expected an address without a query; a key goes into headers",
+        ),
         ({"otlp": {"protocol": "grpc"}}, '.otlp.protocol: found "grpc" (a string), expected "http/protobuf"'),
         ({"otlp": {"interval": 0}}, ".otlp.interval: found 0 (a whole number), expected a number greater than 0"),
         ({"otlp": {"sample": 2}}, ".otlp.sample: found 2 (a whole number), expected a share from 0 to 1"),

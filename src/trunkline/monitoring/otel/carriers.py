@@ -9,7 +9,12 @@ from opentelemetry import context, propagate, trace
 from opentelemetry.context import Context
 from opentelemetry.trace import Link
 
-__all__ = ["caller_context", "extracted"]
+__all__ = ["caller_context", "carries", "extracted"]
+
+
+def carries(carrier: Mapping[str, Any] | None) -> bool:
+    """Whether there is anything of a trace in it."""
+    return bool(carrier) and carrier is not None and ("traceparent" in carrier or "baggage" in carrier)
 
 
 def extracted(carrier: Mapping[str, Any], within: Context, *, without: Sequence[str] = ()) -> Context:

@@ -18,7 +18,7 @@ from opentelemetry.trace import SpanKind, Status, StatusCode, TracerProvider
 
 from trunkline.call import Call, Place
 from trunkline.events import Event, FallbackUsed, HedgeStarted, RetryScheduled
-from trunkline.monitoring.otel.carriers import caller_context, extracted
+from trunkline.monitoring.otel.carriers import caller_context, carries, extracted
 from trunkline.monitoring.otel.conventions import (
     TOOL_CALL,
     attempt_attributes,
@@ -64,18 +64,18 @@ class OpenTelemetryTracer:
     def start(self, call: Call) -> CallSpan | None:
         """Begin a call, below the task's span, or below the one that its own `_meta` names."""
         try:
-            return None if self._is_idle(call) else self._start(call)
+            return None if self._is_idle(call.meta, None) else self._start(call)
         except Exception as error:  # boundary: a span processor of the application's may raise anything
             self.on_failure("tracer", error)
             return None
 
-    def _is_idle(self, call: Call) -> bool:
-        """Whether nobody has set up an SDK so far, and the call is in no trace either: then there is nothing to do."""
+    def _is_idle(self, meta: Mapping[str, Any] | None, headers: Mapping[str, str] | None) -> bool:
+        """Whether nobody has set up an SDK so far, and nothing is in a trace either: then there is nothing to do."""
         if self._has_sdk:
             return False
         # The cheapest look the API has: who has none gets a stand-in. Once there is an SDK it stays.
         self._has_sdk = not isinstance(self._whose.get_tracer("trunkline"), trace.ProxyTracer)
-        is_traced = trace.get_current_span() is not trace.INVALID_SPAN or (call.meta and "traceparent" in call.meta)
+        is_traced = trace.get_current_span() is not trace.INVALID_SPAN or carries(meta) or carries(headers)
         return not (self._has_sdk or is_traced)
 
     def _start(self, call: Call) -> CallSpan | None:
@@ -116,6 +116,8 @@ class OpenTelemetryTracer:
         `headers` are None for a request that came over a pipe. What comes as no valid context counts for nothing.
         """
         try:
+            if self._is_idle(meta, headers):
+                return None
             within, links = caller_context(meta, headers, baggage=self._baggage)
             attributes = request_attributes(method, name, era=era, request=request, headers=headers)
             span = self._tracer.start_span(span_name(method, name), within, SpanKind.SERVER, attributes, links)
