@@ -353,5 +353,26 @@ LEDGER = (
         "issue 5, See everything",
         'The ASGI middleware; decorators; "unattributed" shown, so that a gap in instrumentation is visible',
     ),
+    Requirement(
+        "GATEWAY-AUTH",
+        "contract, Gateway",
+        "Loopback by default; on any other address it refuses to start without authentication configured",
+    ),
+    Requirement(
+        "GATEWAY-RIGHTS",
+        "issue, The gateway any host can trust",
+        "Which tools and domains a principal may see and call; caller identity partitions caches and legacy sessions",
+    ),
+    Requirement(
+        "GATEWAY-JWT",
+        "issue, The gateway any host can trust",
+        "Bearer tokens (static, hashed in config) and JWT/JWKS per caller",
+    ),
+    Requirement("GATEWAY-RATE", "issue, The gateway any host can trust", "Per-principal rate limits"),
+    Requirement(
+        "GATEWAY-AUDIT",
+        "issue, The gateway any host can trust",
+        "Audit log of tool use without arguments by default",
+    ),
 )
 """In the order of the sources."""

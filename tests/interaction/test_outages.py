@@ -14,7 +14,7 @@ pytestmark = pytest.mark.requirement("METASTABLE", "R8")
 
 @pytest.fixture(scope="module")
 def guarded() -> History:
-    return run(GUARDED, callers=160, replicas=8)
+    return run(GUARDED, callers=60, replicas=4)
 
 
 def test_the_same_seed_is_the_same_run_and_another_is_another() -> None:
@@ -42,7 +42,7 @@ def test_meanwhile_the_replicas_that_are_left_do_most_of_what_they_can(guarded: 
 
 
 def test_without_budget_and_breakers_the_storm_outlives_its_cause() -> None:
-    unguarded = run(UNGUARDED, callers=160, replicas=8)
+    unguarded = run(UNGUARDED, callers=60, replicas=4)
     assert unguarded.amplification(REPAIR, END) > 2.0
     assert unguarded.success(END - 60, END) < 0.5
     assert unguarded.recovered_after() is None

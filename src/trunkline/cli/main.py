@@ -72,7 +72,11 @@ def _parser() -> argparse.ArgumentParser:
     serve = _command(commands, "serve", "run the gateway, with its dashboard and metrics")
     serve.epilog = _epilog("trunkline serve mcp.json --port 8700")
     serve.add_argument("config", nargs="?", metavar="CONFIG", help=_CONFIG)
-    serve.add_argument("--host", default="127.0.0.1", help="loopback address to listen on (default: %(default)s)")
+    serve.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help="address to listen on (default: %(default)s); other than loopback it takes trunkline.gateway.principals",
+    )
     serve.add_argument(
         "--port", type=int, default=8700, help="port to listen on, 0 for any free one (default: %(default)s)"
     )
@@ -110,6 +114,7 @@ def _parser() -> argparse.ArgumentParser:
 
     _add_top(commands)
     _add_demo(commands)
+    _add_token(commands)
 
     cache = _command(commands, "cache", "show, invalidate or clear the cache of a running gateway")
     cache.epilog = _epilog("""trunkline cache invalidate --tool search_web --arguments '{"query": "trunks"}'""")
@@ -140,6 +145,12 @@ def _exports(commands: argparse._SubParsersAction[_Parser]) -> None:
     rules.add_argument(
         "--tests", metavar="RULES", help="instead, what `promtool test rules` is to find of the exported file RULES"
     )
+
+
+def _add_token(commands: argparse._SubParsersAction[_Parser]) -> None:
+    token = _command(commands, "token", "make a token for a caller of the gateway, and the lines that let it in")
+    token.epilog = _epilog("trunkline token alice >> trunkline.toml")
+    token.add_argument("principal", metavar="NAME", help="whom the gateway will know by it")
 
 
 def _export(exports: argparse._SubParsersAction[_Parser], what: str, words: str) -> argparse.ArgumentParser:

@@ -15,6 +15,7 @@ from trunkline.cli.exits import FAILED, FINE, CommandError
 from trunkline.cli.log import log_of
 from trunkline.errors import ConfigError
 from trunkline.gateway.address import CannotListen, listen, url_of
+from trunkline.gateway.guard import require_protection
 from trunkline.gateway.serve import serve
 from trunkline.gateway.stdio import serve_stdio
 from trunkline.infrastructure import Infrastructure
@@ -24,9 +25,9 @@ __all__ = ["run"]
 
 def run(options: argparse.Namespace) -> int:
     """Serve until a signal; 0. Raises `CommandError` where the address or the configuration will not do."""
-    listener = None if options.stdio else _listener(options.host, options.port)
+    infra = _infrastructure(options.config)
+    listener = None if options.stdio else _listener(options.host, options.port, infra)
     try:
-        infra = _infrastructure(options.config)
         log = log_of(infra)
         try:
             if listener is None:
@@ -58,8 +59,9 @@ async def _over_http(infra: Infrastructure, listener: socket.socket, as_record: 
     await serve(infra, listener, on_start=tell)
 
 
-def _listener(host: str, port: int) -> socket.socket:
+def _listener(host: str, port: int, infra: Infrastructure) -> socket.socket:
     try:
+        require_protection(host, infra.settings.gateway)
         return listen(host, port)
     except ConfigError as error:
         raise CommandError(error.problems) from error

@@ -14,9 +14,10 @@ from typing import Any, TypeVar
 from trunkline.config.alerting import read_alerts
 from trunkline.config.caching import read_cache
 from trunkline.config.document import Document, parse, read_file
+from trunkline.config.gateway import read_gateway
 from trunkline.config.lines import KeyPath
 from trunkline.config.logs import read_logging
-from trunkline.config.policies import NO_EFFECT, overlay
+from trunkline.config.policies import overlay
 from trunkline.config.report import Report, nearest, printable
 from trunkline.config.secrecy import with_secrets
 from trunkline.config.servers import SLIP, read_replicas, read_servers
@@ -30,8 +31,7 @@ from trunkline.policy import DomainPolicy, ServerPolicy, ToolPolicy
 __all__ = ["fallback_settings", "load", "settings_from"]
 
 _ROOTS = ("mcpServers", "trunkline")
-_EFFECTIVE = ("defaults", "servers", "tools", "domains", "cache", "alerts", "telemetry", "logging")
-_INERT = ("gateway",)
+_SECTIONS = ("defaults", "servers", "tools", "domains", "cache", "alerts", "telemetry", "logging", "gateway")
 _TOOL_NAME = re.compile(r"[A-Za-z0-9_.*-]+")
 
 NamedPolicy = TypeVar("NamedPolicy", ToolPolicy, DomainPolicy)
@@ -92,6 +92,7 @@ def settings_from(document: Document, environ: Mapping[str, str]) -> Settings:
     alerts = read_alerts(ours.get("alerts", {}), report)
     telemetry = read_telemetry(ours.get("telemetry", {}), report)
     logging = read_logging(ours.get("logging", {}), report)
+    gateway = read_gateway(ours.get("gateway", {}), report)
     if not (cache.redis.enabled and cache.redis.url) and any(
         server.policy.breaker.shared for server in servers.values()
     ):
@@ -109,6 +110,7 @@ def settings_from(document: Document, environ: Mapping[str, str]) -> Settings:
         alerts,
         telemetry,
         logging=logging,
+        gateway=gateway,
         secrets=secrets,
         notices=report.notices,
     )
@@ -136,10 +138,8 @@ def _check_roots(document: Document, report: Report) -> None:
 
 def _check_sections(ours: Mapping[str, Any], report: Report) -> None:
     for key in ours:
-        if key in _INERT:
-            report.notice(("trunkline", key), NO_EFFECT)
-        elif key not in _EFFECTIVE:
-            report.unknown(("trunkline", key), (*_EFFECTIVE, *_INERT))
+        if key not in _SECTIONS:
+            report.unknown(("trunkline", key), _SECTIONS)
 
 
 def _servers(

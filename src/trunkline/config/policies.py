@@ -18,9 +18,7 @@ from trunkline.config.report import Report
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-__all__ = ["NO_EFFECT", "overlay", "refusal"]
-
-NO_EFFECT: Final = "has no effect in this version"
+__all__ = ["overlay", "refusal"]
 
 _LARGEST = 2**63 - 1
 _EXPECTED: Final = MappingProxyType(

@@ -15,6 +15,7 @@ from trunkline.policy import (
     AlertSettings,
     CacheSettings,
     DomainPolicy,
+    GatewaySettings,
     LoggingPolicy,
     TelemetryPolicy,
     ToolPolicy,
@@ -41,6 +42,8 @@ class Settings:
     telemetry: TelemetryPolicy = field(default_factory=TelemetryPolicy)
     logging: LoggingPolicy = field(default_factory=LoggingPolicy)
     """The log of `trunkline serve`; a library touches no log."""
+    gateway: GatewaySettings = field(default_factory=GatewaySettings)
+    """Who may use the gateway; nothing to the library."""
     secrets: Secrets = field(default_factory=Secrets, repr=False, compare=False)
     """What must not be shown: values of variables, credentials in headers, addresses, arguments and environments."""
     notices: tuple[str, ...] = ()

@@ -5,8 +5,6 @@ from __future__ import annotations
 import errno
 import socket
 
-from trunkline.gateway.guard import require_loopback
-
 __all__ = ["CannotListen", "listen", "url_of"]
 
 _BACKLOG = 2048
@@ -20,10 +18,8 @@ def listen(host: str, port: int) -> socket.socket:
     """Return a socket that listens on `host` and `port`; port 0 takes any that is free.
 
     Raises:
-        ConfigError: `host` is not a loopback address.
         CannotListen: The port is taken, not permitted, or the address does not exist on this machine.
     """
-    require_loopback(host)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # The protocol is named: by it the event loop knows to send small pieces at once (TCP_NODELAY). Without, the body of
     # an answer waits some 40 ms for the header to be acknowledged.

@@ -22,14 +22,17 @@ from starlette.routing import Route
 
 from trunkline.gateway import status
 from trunkline.gateway.audience import Audience
+from trunkline.gateway.authentication import Authentication
 from trunkline.gateway.caching import cache_routes
-from trunkline.gateway.guard import Guard, refusal, require_loopback
+from trunkline.gateway.guard import Guard, is_loopback, refusal, require_protection
 from trunkline.gateway.openapi import document
+from trunkline.gateway.principals import principal_of
 from trunkline.gateway.server import build_server, http_endpoint
 from trunkline.gateway.viewing import Viewing
 from trunkline.infrastructure import Infrastructure
 from trunkline.monitoring.prometheus import PrometheusExporter
 from trunkline.monitoring.scrape import MetricsPage
+from trunkline.policy import GatewaySettings
 
 __all__ = ["build_app"]
 
@@ -49,9 +52,9 @@ def build_app(infra: Infrastructure, host: str, port: int, *, patience: float = 
 
     `host` and `port` are where it is served; `app.state.close_streams()` ends the streams that are open.
     A reader that takes in nothing for `patience` seconds is hung up on, streams of MCP apart.
-    Raises ConfigError where `host` is not a loopback address.
+    Raises ConfigError where strangers would be served: `host` is no loopback address, and no principal is configured.
     """
-    require_loopback(host)
+    require_protection(host, infra.settings.gateway)
     server = build_server(infra)
     manager, endpoint = http_endpoint(server)
     viewing = Viewing(infra)
@@ -61,11 +64,15 @@ def build_app(infra: Infrastructure, host: str, port: int, *, patience: float = 
         async with manager.run(), viewing.running():
             yield
 
+    gateway_settings = _settings_of(infra)
+
     async def live(_request: Request) -> Response:
         return JSONResponse({"status": "ok"})
 
-    async def ready(_request: Request) -> Response:
+    async def ready(request: Request) -> Response:
         is_ready, told = status.readiness(infra)
+        if not principal_of(request.scope).policy.watch:
+            told = {"status": told["status"]}
         return JSONResponse(told, 200 if is_ready else 503)
 
     async def everything(_request: Request) -> Response:
@@ -94,7 +101,11 @@ def build_app(infra: Infrastructure, host: str, port: int, *, patience: float = 
             Route("/openapi.json", openapi),
             *_files(),
         ],
-        middleware=[Middleware(Guard, host=host), Middleware(Audience, emit=infra.bus.emit, patience=patience)],
+        middleware=[
+            Middleware(Guard, host=host, settings=gateway_settings),
+            Middleware(Authentication, settings=gateway_settings, is_loopback=is_loopback(host)),
+            Middleware(Audience, emit=infra.bus.emit, patience=patience),
+        ],
         exception_handlers={HTTPException: _refused, Exception: _failed},
         lifespan=lifespan,
     )
@@ -107,6 +118,11 @@ def build_app(infra: Infrastructure, host: str, port: int, *, patience: float = 
 
     app.state.close_streams = close_streams
     return app
+
+
+def _settings_of(infra: Infrastructure) -> Callable[[], GatewaySettings]:
+    """The settings in force whenever it is called: a reload changes them."""
+    return lambda: infra.settings.gateway
 
 
 def _files() -> Iterator[Route]:

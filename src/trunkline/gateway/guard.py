@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Callable
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -16,8 +17,9 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from trunkline.errors import ConfigError
+from trunkline.policy import GatewaySettings
 
-__all__ = ["SECURITY_HEADERS", "Guard", "refusal", "require_loopback"]
+__all__ = ["SECURITY_HEADERS", "Guard", "is_loopback", "refusal", "require_protection"]
 
 _POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -39,22 +41,42 @@ _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "[::1]"})
 _AUTHORITY: Final = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(?::[0-9]{1,5})?")
 
 
-def require_loopback(host: str) -> None:
-    """Accept only an address of this machine itself: `localhost`, 127.0.0.0/8 or ::1.
+def is_loopback(host: str) -> bool:
+    """Whether `host` is an address of this machine itself: `localhost`, 127.0.0.0/8 or ::1."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def require_protection(host: str, settings: GatewaySettings) -> None:
+    """Accept an address of this machine itself, or any where callers have to say who they are.
 
     Raises:
-        ConfigError: It is any other.
+        ConfigError: Everybody who reaches `host` would be served, or it is every address and none has a name.
     """
-    try:
-        is_loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        is_loopback = False
-    if not is_loopback:
+    if is_loopback(host):
+        return
+    if not settings.authenticates:
         problem = (
-            f"host {host!r}: only loopback addresses can be served, because authentication cannot be configured in "
-            "this version; use --host 127.0.0.1 and put a proxy that authenticates in front of it"
+            f"host {host!r} is not a loopback address, and nobody would be asked who they are: name principals under "
+            "trunkline.gateway.principals (`trunkline token` makes a token), or use --host 127.0.0.1"
         )
-        raise ConfigError([problem], source="command line")
+    elif _is_everywhere(host) and not settings.hosts:
+        problem = (
+            f"host {host!r} is every address of this machine: say under which names it is reached, for example "
+            '[trunkline.gateway] hosts = ["gateway.internal"], or give one address with --host'
+        )
+    else:
+        return
+    raise ConfigError([problem], source="command line")
+
+
+def _is_everywhere(host: str) -> bool:
+    try:
+        return not host or ipaddress.ip_address(host).is_unspecified
+    except ValueError:
+        return False
 
 
 def refusal(status: int, code: str, message: str) -> JSONResponse:
@@ -63,15 +85,13 @@ def refusal(status: int, code: str, message: str) -> JSONResponse:
 
 
 class Guard:
-    """ASGI middleware: checks Host and Origin, and puts the security headers on every answer.
+    """ASGI middleware: checks Host and Origin, and puts the security headers on every answer."""
 
-    Raises ConfigError where `host` is not a loopback address.
-    """
-
-    def __init__(self, app: ASGIApp, host: str) -> None:
-        require_loopback(host)
+    def __init__(self, app: ASGIApp, host: str, settings: Callable[[], GatewaySettings]) -> None:
+        """Guard what is served on `host`; `settings` returns what is in force, with the names it has besides."""
         self.app = app
         self._names = _LOOPBACK | {f"[{host}]" if ":" in host else host}
+        self._settings = settings
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it: 421 for another host, 403 for another origin."""
@@ -98,7 +118,10 @@ class Guard:
 
     def _is_ours(self, authority: str) -> bool:
         found = _AUTHORITY.fullmatch(authority)
-        return found is not None and found["name"].lower() in self._names
+        if found is None:
+            return False
+        name = found["name"].lower()
+        return name in self._names or any(name == host.lower() for host in self._settings().hosts)
 
     def _is_our_origin(self, origin: str) -> bool:
         try:

@@ -18,7 +18,9 @@ from trunkline.policy.attempts import (
 )
 from trunkline.policy.cache import CachePolicy, CacheSettings, CopyMode, ListingCachePolicy, RedisMode, RedisPolicy
 from trunkline.policy.checks import require
+from trunkline.policy.gateway import GatewaySettings, JwtPolicy, PrincipalPolicy
 from trunkline.policy.logs import LOG_LEVELS, LogFormat, LoggingPolicy, RepeatsPolicy, is_log_level
+from trunkline.policy.patterns import NamePatterns
 from trunkline.policy.servers import Era, HealthPolicy, PoolPolicy, ServerPolicy
 from trunkline.policy.telemetry import OtlpPolicy, TelemetryPolicy
 from trunkline.policy.tools import DomainPolicy, FallbackPolicy, ToolPolicy
@@ -38,14 +40,18 @@ __all__ = [
     "DomainPolicy",
     "Era",
     "FallbackPolicy",
+    "GatewaySettings",
     "HealthPolicy",
     "HedgePolicy",
+    "JwtPolicy",
     "ListingCachePolicy",
     "LogFormat",
     "LoggingPolicy",
+    "NamePatterns",
     "OtlpPolicy",
     "OutlierPolicy",
     "PoolPolicy",
+    "PrincipalPolicy",
     "RatePolicy",
     "RedisMode",
     "RedisPolicy",

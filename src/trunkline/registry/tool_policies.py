@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from trunkline.policy import ToolPolicy
+from trunkline.policy.patterns import fits
 
 __all__ = ["ToolPolicies"]
 
@@ -32,25 +33,8 @@ class ToolPolicies:
         own = self._exact.get(name)
         if own is not None:
             return own
-        return next((policy for parts, policy in self._patterns if _fits(name, parts)), _PLAIN)
+        return next((policy for parts, policy in self._patterns if fits(name, parts)), _PLAIN)
 
 
 def _weight(pattern: str) -> int:
     return len(pattern.replace("*", ""))
-
-
-def _fits(name: str, parts: list[str]) -> bool:
-    """Whether `parts` stand in `name` in their order, the first at its beginning and the last at its end.
-
-    Taking each part where it first stands is enough, so this is linear, whatever a server calls its tools.
-    """
-    first, *between, last = parts
-    if not name.startswith(first) or not name.endswith(last) or len(name) < len(first) + len(last):
-        return False
-    at, end = len(first), len(name) - len(last)
-    for part in between:
-        found = name.find(part, at, end)
-        if found < 0:
-            return False
-        at = found + len(part)
-    return True

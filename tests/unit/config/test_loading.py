@@ -164,12 +164,6 @@ headers = { Authorization = "${SEARCH_TOKEN}" }
     ]
 
 
-@pytest.mark.parametrize("section", ["gateway"])
-def test_a_section_of_a_later_version_gives_one_notice_whatever_is_in_it(section: str) -> None:
-    settings = load({"mcpServers": {"s": {"command": "x"}}, "trunkline": {section: {"a": [{"b": 1}]}}})
-    assert settings.notices == (f"configuration: trunkline.{section} has no effect in this version",)
-
-
 def test_a_configuration_without_servers_loads_with_a_notice() -> None:
     assert load({}).notices == ("configuration: no server is configured: name one under mcpServers",)
 

@@ -43,15 +43,15 @@ def test_the_process_environment_is_used_where_none_is_given(monkeypatch: pytest
 def test_every_unset_variable_is_a_problem_that_names_it_and_its_key() -> None:
     values = {
         "mcpServers": {"s": {"url": "${HOST}", "headers": {"Authorization": "Bearer ${TOKEN}"}}},
-        "trunkline": {"gateway": {"users": ["${FIRST}-${SECOND}"]}},
+        "trunkline": {"gateway": {"hosts": ["${FIRST}-${SECOND}"]}},
     }
     with pytest.raises(ConfigError) as caught:
         load(values, environ={})
     assert [problem.partition(";")[0] for problem in caught.value.problems] == [
         "configuration: mcpServers.s.url: the environment variable HOST is not set",
         "configuration: mcpServers.s.headers.Authorization: the environment variable TOKEN is not set",
-        "configuration: trunkline.gateway.users[0]: the environment variable FIRST is not set",
-        "configuration: trunkline.gateway.users[0]: the environment variable SECOND is not set",
+        "configuration: trunkline.gateway.hosts[0]: the environment variable FIRST is not set",
+        "configuration: trunkline.gateway.hosts[0]: the environment variable SECOND is not set",
     ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import json
 import sys
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
@@ -48,7 +49,7 @@ def _written(value: object) -> str:
         case str():
             return f'`"{value}"`'
         case tuple():
-            return "`[]`"
+            return f"`{json.dumps(value)}`"
         case _ if is_dataclass(value) or isinstance(value, Mapping):
             return "–"
         case _:

@@ -12,7 +12,7 @@ import pytest
 
 from tests.unit.documentation.policy_tables import table_of
 from trunkline.config import load
-from trunkline.gateway.server import CACHE_KEY
+from trunkline.gateway.requests import CACHE_KEY
 from trunkline.policy import CachePolicy, CacheSettings, ListingCachePolicy, RedisPolicy
 
 ROOT = Path(__file__).parents[3]

@@ -14,7 +14,7 @@ from starlette.applications import Starlette
 from trunkline import Infrastructure, InProcessEndpoint, ServerSettings
 from trunkline.config import Settings
 from trunkline.gateway.app import build_app
-from trunkline.policy import ToolPolicy
+from trunkline.policy import GatewaySettings, ToolPolicy
 
 HOST = "127.0.0.1:8700"
 
@@ -38,9 +38,11 @@ def echo_server() -> Server[dict[str, object]]:
     return Server("upstream", on_list_tools=list_tools, on_call_tool=call_tool)
 
 
-def infrastructure(*names: str, tools: Mapping[str, ToolPolicy] | None = None) -> Infrastructure:
+def infrastructure(
+    *names: str, tools: Mapping[str, ToolPolicy] | None = None, settings: GatewaySettings | None = None
+) -> Infrastructure:
     servers = {name: ServerSettings(name, InProcessEndpoint(echo_server())) for name in names}
-    return Infrastructure(Settings("laboratory", servers, tools or {}))
+    return Infrastructure(Settings("laboratory", servers, tools or {}, gateway=settings or GatewaySettings()))
 
 
 @asynccontextmanager
@@ -56,7 +58,10 @@ async def web(app: Starlette, **headers: str) -> AsyncIterator[httpx2.AsyncClien
 
 @asynccontextmanager
 async def gateway(
-    *names: str, tools: Mapping[str, ToolPolicy] | None = None
+    *names: str, tools: Mapping[str, ToolPolicy] | None = None, settings: GatewaySettings | None = None
 ) -> AsyncIterator[tuple[Infrastructure, httpx2.AsyncClient]]:
-    async with infrastructure(*names, tools=tools) as infra, web(build_app(infra, "127.0.0.1", 8700)) as client:
+    async with (
+        infrastructure(*names, tools=tools, settings=settings) as infra,
+        web(build_app(infra, "127.0.0.1", 8700)) as client,
+    ):
         yield infra, client

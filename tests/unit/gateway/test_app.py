@@ -66,7 +66,7 @@ async def test_an_address_with_two_host_headers_is_refused() -> None:
         assert (await client.send(request)).status_code == 421
 
 
-async def test_only_loopback_is_served() -> None:
+async def test_without_principals_only_loopback_is_served() -> None:
     for host in ("0.0.0.0", "::", "192.0.2.1", "example.org", ""):
         with pytest.raises(ConfigError, match=r"--host 127\.0\.0\.1"):
             build_app(infrastructure("lab"), host, 8700)

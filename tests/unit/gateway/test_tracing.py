@@ -19,7 +19,8 @@ from trunkline import Infrastructure, InProcessEndpoint
 from trunkline.config import Settings
 from trunkline.endpoint import ServerSettings
 from trunkline.gateway.app import build_app
-from trunkline.gateway.server import PROVENANCE_KEY, build_server
+from trunkline.gateway.requests import PROVENANCE_KEY
+from trunkline.gateway.server import build_server
 from trunkline.monitoring.otel.spans import OpenTelemetryTracer
 from trunkline.policy import TelemetryPolicy
 from trunkline.telemetry import Telemetry

@@ -1,0 +1,214 @@
+"""What each MCP request does: it goes through the client's stack, as its caller, and to what that one may use.
+
+What a principal may not use is not there for it: no listing shows it, and asking for it is asking for nothing known.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from functools import wraps
+from typing import Any, Final, TypeAlias, TypeVar, cast, get_args
+
+import mcp_types as types
+from mcp import MCPError
+from mcp.server.context import ServerRequestContext
+
+from trunkline.call import CacheMode, ToolResult
+from trunkline.errors import CallError, InvalidArguments
+from trunkline.gateway.audit import Audit
+from trunkline.gateway.codes import code_of, data_of, message_of
+from trunkline.gateway.principals import Principal, principal_of
+from trunkline.infrastructure import Infrastructure
+from trunkline.mcp_client import EnhancedMCPClient
+from trunkline.registry.wording import quoted
+
+__all__ = ["CACHE_KEY", "DOMAIN_KEY", "PROVENANCE_KEY", "Requests", "answered"]
+
+DOMAIN_KEY: Final = "trunkline/domain"
+"""In a request's `_meta`: the domain the call is recorded under."""
+CACHE_KEY: Final = "trunkline/cache"
+"""In a request's `_meta`: how a cached answer may be used, `use`, `refresh` or `bypass`; anything else is an error."""
+PROVENANCE_KEY: Final = "trunkline/provenance"
+"""In a result's `_meta`: where the answer came from, with the fields of `Provenance`."""
+
+_DEFAULT_DOMAIN: Final = "gateway"
+_DOMAIN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_STEPS_UP: Final = re.compile(r"\.\.|%2e|\\", re.IGNORECASE)
+"""What lets an address that begins like an allowed one lead elsewhere."""
+
+_Context: TypeAlias = ServerRequestContext[Any, Any]
+ParamsT = TypeVar("ParamsT")
+AnswerT = TypeVar("AnswerT")
+
+
+class Requests:
+    """The requests of all callers."""
+
+    def __init__(self, infra: Infrastructure) -> None:
+        self._client = infra.mcp_client
+        self._audit = Audit(lambda: infra.settings.gateway.audit)
+
+    async def list_tools(self, ctx: _Context, _params: types.PaginatedRequestParams | None) -> types.ListToolsResult:
+        """Every tool the caller may use."""
+        # In the registry's order, which is that of the configuration: the same at every call.
+        principal, client = self._caller(ctx)
+        tools = [tool for tool in (await client.list_tools()).tools if principal.tools.fit(tool.name)]
+        return types.ListToolsResult(tools=tools, ttl_ms=0, cache_scope="private")
+
+    async def call_tool(self, ctx: _Context, params: types.CallToolRequestParams) -> types.CallToolResult:
+        """One call of a tool, with its provenance; what is wrong with arguments is a result for the model to read."""
+        principal, client = self._caller(ctx)
+        if not principal.tools.fit_all:
+            tool = client.registry.get(params.name)
+            if tool is None or not principal.tools.fit(tool.name):
+                raise _unknown("tool", params.name)
+        wants_progress = "progress_token" in (ctx.meta or {})
+        with self._audit.use_of(params.name, principal) as use:
+            try:
+                result = await client.call_tool(
+                    params.name,
+                    params.arguments,
+                    progress_callback=ctx.session.report_progress if wants_progress else None,
+                    domain=_domain_of(ctx.meta, principal),
+                    cache=_cache_mode_of(ctx.meta),
+                )
+            except InvalidArguments as error:
+                use.outcome = error.code
+                return _lesson(error)
+            use.outcome = "tool_error" if result.is_error else "ok"
+        return _with_provenance(result)
+
+    async def list_resources(
+        self, ctx: _Context, _params: types.PaginatedRequestParams | None
+    ) -> types.ListResourcesResult:
+        """Every resource the caller may read."""
+        principal, client = self._caller(ctx)
+        found = await client.list_resources()
+        return found.model_copy(
+            update={"resources": [item for item in found.resources if _may_read(principal, str(item.uri))]}
+        )
+
+    async def list_templates(
+        self, ctx: _Context, _params: types.PaginatedRequestParams | None
+    ) -> types.ListResourceTemplatesResult:
+        """Every resource template the caller may read from."""
+        principal, client = self._caller(ctx)
+        found = await client.list_resource_templates()
+        shown = [item for item in found.resource_templates if _may_read(principal, item.uri_template)]
+        return found.model_copy(update={"resource_templates": shown})
+
+    async def read_resource(self, ctx: _Context, params: types.ReadResourceRequestParams) -> types.ReadResourceResult:
+        """One resource's contents."""
+        principal, client = self._caller(ctx)
+        if not _may_read(principal, str(params.uri)):
+            raise _unknown("resource", str(params.uri))
+        found = await client.read_resource(params.uri)
+        # The answer was made for the gateway's credentials: nobody downstream may share it.
+        return types.ReadResourceResult(contents=found.contents, ttl_ms=0, cache_scope="private")
+
+    async def list_prompts(
+        self, ctx: _Context, _params: types.PaginatedRequestParams | None
+    ) -> types.ListPromptsResult:
+        """Every prompt the caller may get."""
+        principal, client = self._caller(ctx)
+        found = await client.list_prompts()
+        return found.model_copy(
+            update={"prompts": [item for item in found.prompts if principal.prompts.fit(item.name)]}
+        )
+
+    async def get_prompt(self, ctx: _Context, params: types.GetPromptRequestParams) -> types.GetPromptResult:
+        """One prompt, filled in."""
+        principal, client = self._caller(ctx)
+        await _require_prompt(principal, client, params.name)
+        found = await client.get_prompt(params.name, params.arguments)
+        return types.GetPromptResult(description=found.description, messages=found.messages)
+
+    async def complete(self, ctx: _Context, params: types.CompleteRequestParams) -> types.CompleteResult:
+        """Suggestions for an argument of a prompt or a resource template."""
+        principal, client = self._caller(ctx)
+        if isinstance(params.ref, types.PromptReference):
+            await _require_prompt(principal, client, params.ref.name)
+        elif not _may_read(principal, params.ref.uri):
+            raise _unknown("resource", params.ref.uri)
+        context = None if params.context is None else params.context.arguments
+        argument = {"name": params.argument.name, "value": params.argument.value}
+        found = await client.complete(params.ref, argument, context)
+        return types.CompleteResult(completion=found.completion)
+
+    def _caller(self, ctx: _Context) -> tuple[Principal, EnhancedMCPClient]:
+        """Who asks, and the client bound to that one: what is kept of the answers is nobody else's."""
+        principal = principal_of(None if ctx.request is None else ctx.request.scope)
+        name = principal.name
+        return principal, self._client if name is None else self._client.for_principal(name)
+
+
+def answered(
+    request: Callable[[_Context, ParamsT], Awaitable[AnswerT]],
+) -> Callable[[_Context, ParamsT], Awaitable[AnswerT]]:
+    """The same request with its failures as JSON-RPC errors."""
+
+    @wraps(request)
+    async def answer(ctx: _Context, params: ParamsT) -> AnswerT:
+        try:
+            return await request(ctx, params)
+        except MCPError:
+            raise
+        except CallError as error:
+            raise MCPError(code_of(error), message_of(error), data_of(error)) from error
+        except Exception as error:  # boundary: a bug of ours is logged here, and its words stay here
+            logging.getLogger("trunkline.gateway").exception("request_failed", extra={"trunkline_method": ctx.method})
+            raise MCPError(types.INTERNAL_ERROR, "internal error in the gateway; its log says more") from error
+
+    return answer
+
+
+def _may_read(principal: Principal, uri: str) -> bool:
+    return principal.resources.fit_all or (principal.resources.fit(uri) and not _STEPS_UP.search(uri))
+
+
+async def _require_prompt(principal: Principal, client: EnhancedMCPClient, name: str) -> None:
+    """Refuse a prompt that is not among those shown: a bare name may mean another server's than it looks like."""
+    if principal.prompts.fit_all:
+        return
+    shown = {prompt.name for prompt in (await client.list_prompts()).prompts}
+    if name not in shown or not principal.prompts.fit(name):
+        raise _unknown("prompt", name)
+
+
+def _unknown(what: str, name: str) -> MCPError:
+    """What is refused and what is not there look the same."""
+    return MCPError(types.INVALID_PARAMS, f"no {what} {quoted(name)} is known")
+
+
+def _domain_of(meta: types.RequestParamsMeta | None, principal: Principal) -> str:
+    wanted = (meta or {}).get(DOMAIN_KEY)
+    if not isinstance(wanted, str) or not _DOMAIN.fullmatch(wanted):
+        return _DEFAULT_DOMAIN
+    if not principal.domains.fit(wanted):
+        raise MCPError(types.INVALID_PARAMS, f"_meta {DOMAIN_KEY}: {quoted(wanted)} is not a domain of this caller")
+    return wanted
+
+
+def _cache_mode_of(meta: types.RequestParamsMeta | None) -> CacheMode:
+    wanted = (meta or {}).get(CACHE_KEY, "use")
+    for mode in get_args(CacheMode):
+        if wanted == mode:
+            return cast("CacheMode", mode)
+    # Not passed over: who asks for a new answer must not be given an old one.
+    words = f"_meta {CACHE_KEY}: found {quoted(wanted)}, expected one of {', '.join(get_args(CacheMode))}"
+    raise MCPError(types.INVALID_PARAMS, words)
+
+
+def _lesson(error: InvalidArguments) -> types.CallToolResult:
+    """A model reads results, not protocol errors: what is wrong, one line for each mistake."""
+    words = "\n".join([f"The arguments of {error.tool} do not fit, and it was not called:", *error.problems])
+    return types.CallToolResult(content=[types.TextContent(type="text", text=words)], is_error=True)
+
+
+def _with_provenance(result: ToolResult) -> types.CallToolResult:
+    # The upstream server's name would pass for ours.
+    meta = {key: value for key, value in (result.meta or {}).items() if key != types.SERVER_INFO_META_KEY}
+    return result.model_copy(update={"meta": meta | {PROVENANCE_KEY: asdict(result.provenance)}})
