@@ -439,11 +439,13 @@ class World:
             return await process.caching.fresh(call, lead)
         except CallError as error:
             for step in process.kept.rung(call):
+                # It is the answer to the question as it would be asked now: the tool may have changed meanwhile. What
+                # changes while the shared tier is asked comes too late.
+                begun = self._begun[call.id]
+                question = self._question(process, begun.ask)
                 result = await step.give(call, error)
                 self.tally["kept"] += 1
-                # It is the answer to the question as it would be asked now: the tool may have changed meanwhile.
-                begun = self._begun[call.id]
-                begun.question = self._question(process, begun.ask)
+                begun.question = question
                 return result
             raise
 
