@@ -334,6 +334,11 @@ LEDGER = (
         "A collector that is away, hangs, refuses or answers with errors changes no call, and is counted and shown",
     ),
     Requirement(
+        "P11",
+        "goals, Performance",
+        "Reading health <= 100 us; `/health/*` p99 <= 5 ms while every dependency hangs",
+    ),
+    Requirement(
         "P12",
         "goals, Performance",
         "500 windowed series take <= 25 MiB; a tick of 200 active series <= 5 ms",

@@ -41,9 +41,30 @@ def test_joined_reads_of_the_shared_tier_are_measured_beside_the_client_librarys
         assert int(found[2].replace(",", "")) > 0
 
 
-@pytest.mark.requirement("SEED-TEST-3")
-def test_the_cost_of_recording_a_request_is_measured() -> None:
-    assert re.search(r"record\(\).*\d", run("recording.py"))
+@pytest.mark.requirement("SEED-TEST-3", "P2")
+def test_the_cost_of_recording_a_request_is_measured_beside_prometheus_client_and_opentelemetry() -> None:
+    printed = run("record.py", "--quick")
+    for what in ("record()", "recorder()", "prometheus_client, bound child", "OpenTelemetry SDK, one dict"):
+        assert re.search(rf"^{re.escape(what)} +\d+ ns  \[\d+ .. \d+\]$", printed, re.MULTILINE), printed
+    compared = r"^(?:prometheus_client|OpenTelemetry SDK), .* times as long as record"
+    assert len(re.findall(compared, printed, re.MULTILINE)) == 15, printed
+
+
+@pytest.mark.requirement("P12")
+def test_the_memory_of_windows_and_the_time_of_a_fold_are_measured() -> None:
+    printed = run("windows.py", "--quick")
+    assert re.search(r"^20 domains, all windows full +[\d.]+ MiB", printed, re.MULTILINE), printed
+    for requests in (1, 10):
+        assert re.search(rf"^fold, 20 active, +{requests} requests each +[\d.]+ ms", printed, re.MULTILINE), printed
+
+
+@pytest.mark.requirement("P11")
+def test_reading_health_is_measured_while_every_dependency_hangs() -> None:
+    printed = run("health_reads.py", "--quick")
+    assert "3 dependencies, none of which answers" in printed
+    assert re.search(r"^health\.report\(\) +[\d.]+ us", printed, re.MULTILINE), printed
+    for path in ("/health/live", "/health/ready"):
+        assert re.search(rf"^{path} +[\d.]+ ms, p99 [\d.]+ ms", printed, re.MULTILINE), printed
 
 
 @pytest.mark.requirement("P3")

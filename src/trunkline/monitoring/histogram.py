@@ -18,10 +18,9 @@ __all__ = ["Histogram", "packed_count"]
 
 _HEAD: Final = struct.Struct("<IdddB")
 
-_COUNTS: Final = ((1, 8, "B"), (2, 16, "H"), (4, 32, "I"), (8, 64, "Q"))
-"""(bytes, bits, code of `array`) of the counts in a packed histogram."""
-
-_CODES: Final = {size: code for size, _, code in _COUNTS}
+_BYTE_MAX: Final = 255
+_CODES: Final = {1: "B", 2: "H", 4: "I", 8: "Q"}
+"""Codes of `array` by the bytes that a count takes in a packed histogram."""
 
 
 class Histogram:
@@ -126,10 +125,9 @@ class Histogram:
         """Return this histogram in some 30 bytes plus two to nine, by how busy it was, for each bucket hit."""
         indices = bytes(self.buckets)
         hits = list(self.buckets.values())
-        most = max(hits, default=0).bit_length()
+        most = max(hits, default=0)
         # Read back by length: all counts are as wide as the largest needs.
-        code = next(code for _, bits, code in _COUNTS if most <= bits)
-        counts = bytes(hits) if code == "B" else array(code, hits).tobytes()
+        counts = bytes(hits) if most <= _BYTE_MAX else array(_code(most), hits).tobytes()
         return _HEAD.pack(self.count, self.total, self.shortest, self.longest, len(indices)) + indices + counts
 
     def merge_packed(self, packed: bytes, offset: int = 0) -> None:
@@ -145,9 +143,13 @@ class Histogram:
         self.longest = max(self.longest, longest)
         buckets = self.buckets
         code = _CODES[len(tail) // size]
-        hits: Sequence[int] = tail if code == "B" else array(code, tail)
+        hits: Sequence[int] = tail if len(tail) == size else array(code, tail)
         for index, number in zip(packed[start : start + size], hits, strict=True):
             buckets[index] = buckets.get(index, 0) + number
+
+
+def _code(most: int) -> str:
+    return next(code for size, code in _CODES.items() if most < 1 << 8 * size)
 
 
 def packed_count(packed: bytes, offset: int = 0) -> int:

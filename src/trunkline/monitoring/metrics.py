@@ -48,7 +48,7 @@ class MetricsCollector:
         Args:
             max_series: Label combinations each metric keeps, 1 or more; beyond it records are counted under `_other`.
             max_windowed: Domains, tools, servers and probed components, all together, whose recent past is kept, 1 or
-                more: some 40 KiB each. Beyond it, further names share the windows of `_other`, and are counted.
+                more: some 50 KiB each. Beyond it, further names share the windows of `_other`, and are counted.
             clock: Seconds that only go forward; everything is measured with it.
             wall: Seconds since the epoch; only for telling when something was.
 
