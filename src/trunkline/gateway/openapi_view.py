@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from trunkline.gateway.openapi_alerts import alert_schemas
 from trunkline.gateway.schemas import (
     CIRCUIT,
     COUNT,
@@ -66,6 +67,7 @@ def view_schemas() -> dict[str, Any]:
         **numbers["properties"],
         "badness": {"type": "integer", "minimum": 0, "description": "the larger, the sooner it is to be looked at"},
         "spark": spark,
+        "alert": {"type": "string", "enum": ["critical", "warning", "info"], "description": "the worst that fires"},
     }
     must = ["badness", "rate", "in_flight", "spark"]
     state = object_of(state=HEALTH, since=MOMENT, reason=TEXT)
@@ -91,6 +93,7 @@ def view_schemas() -> dict[str, Any]:
             at=MOMENT,
             started=MOMENT,
             overall=optional(object_of(state=HEALTH, sentence=TEXT, reasons=list_of(TEXT)), since=MOMENT),
+            alerts=map_of(_alert()) | {"description": "what is pending, firing or recovering, by rule and subject"},
             totals=optional(minute, **durations)
             | {"description": "the last minute of all domains; `unattributed` is the share that no domain claimed"},
             circuits=object_of(closed=COUNT, half_open=COUNT, open=COUNT) | {"description": "servers by circuit"},
@@ -108,6 +111,14 @@ def view_schemas() -> dict[str, Any]:
         ),
         **_detail_schemas(),
     }
+
+
+def _alert() -> Schema:
+    """An `Alert` without nulls."""
+    whole = alert_schemas()["Alert"]
+    moments = ("fired", "ended")
+    required = [name for name in whole["required"] if name not in moments]
+    return whole | {"required": required, "properties": whole["properties"] | dict.fromkeys(moments, MOMENT)}
 
 
 def _detail_schemas() -> dict[str, Any]:

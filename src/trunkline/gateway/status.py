@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from importlib.metadata import version
 from types import MappingProxyType
 from typing import Any
 
 import anyio
 
+from trunkline.alerts import Alert
 from trunkline.gateway.caching import cache_summary
 from trunkline.health.fold import SHARED_CACHE
 from trunkline.health.report import DependencyHealth, HealthReport
@@ -32,21 +34,30 @@ _TROUBLE = MappingProxyType(
 """What being in trouble means for what is no server."""
 
 
-def overall(report: HealthReport, tools: int) -> dict[str, Any]:
+def overall(report: HealthReport, tools: int, alerts: Iterable[Alert] = ()) -> dict[str, Any]:
     """Return `state`, `since` (seconds since the epoch, None without servers), `sentence` and `reasons`, worst first.
 
-    `since` is when the worst state present began, or, with all well, when the last of them came to be so.
+    `since` is when the worst state present began, or, with all well, when the last of them came to be so. An alert that
+    fires is trouble where all is well otherwise.
     """
     parts = [*report.servers, *report.others]
     order = ("down", "degraded", "unknown", "healthy")
     troubled = sorted((part for part in parts if part.state != "healthy"), key=lambda part: order.index(part.state))
     worst = [part for part in troubled if part.state == troubled[0].state] if troubled else []
+    firing = [alert for alert in alerts if alert.state == "firing" and not alert.inhibited_by]
+    is_well = report.state == "healthy"
     moments = [part.since for part in worst] or [part.since for part in parts]
+    if is_well and firing:
+        moments = [alert.since for alert in firing]
+    told = [] if not firing else ["One alert is firing." if len(firing) == 1 else f"{len(firing)} alerts are firing."]
     return {
-        "state": report.state,
-        "since": (min(moments) if troubled else max(moments)) if moments else None,
-        "sentence": _sentence(report, tools),
-        "reasons": [f"{part.name}: {part.reason or part.state}" for part in troubled],
+        "state": "degraded" if is_well and firing else report.state,
+        "since": (min(moments) if troubled or firing else max(moments)) if moments else None,
+        "sentence": " ".join([_sentence(report, tools), *told]),
+        "reasons": [
+            *(f"{part.name}: {part.reason or part.state}" for part in troubled),
+            *(alert.summary for alert in firing),
+        ],
     }
 
 
@@ -95,7 +106,7 @@ def status(infra: Infrastructure) -> dict[str, Any]:
     settings = infra.settings
     dashboard = infra.metrics.dashboard()
     return {
-        "overall": overall(report, callable_now),
+        "overall": overall(report, callable_now, infra.alerts.active()),
         "version": version("trunkline"),
         "at": dashboard["at"],
         "uptime": dashboard["uptime"],

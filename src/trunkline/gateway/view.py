@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections import Counter
 from importlib.metadata import version
+from types import MappingProxyType
 from typing import Any, Final
 
+from trunkline.alerts import Alert
 from trunkline.call import UNATTRIBUTED
 from trunkline.gateway.caching import cache_summary
 from trunkline.gateway.status import overall, stack_facts
@@ -23,7 +25,21 @@ from trunkline.monitoring.windows import Span
 
 __all__ = ["View"]
 
-_BADNESS: Final = {"down": 1000, "degraded": 500, "unknown": 200, "healthy": 0, "open": 300, "half_open": 100}
+_BADNESS: Final = MappingProxyType(
+    {
+        "down": 1000,
+        "degraded": 500,
+        "unknown": 200,
+        "healthy": 0,
+        "critical": 400,
+        "warning": 300,
+        "info": 50,
+        "open": 300,
+        "half_open": 100,
+        "closed": 0,
+    }
+)
+"""Of states, circuits and severities: what is down stands above everything that only fails now and then."""
 
 
 class View:
@@ -41,7 +57,7 @@ class View:
         """Return how everything is right now. Moments in seconds since the epoch, durations in seconds."""
         infra, store = self._infra, self._infra.metrics.store
         self.timeline.advance()
-        report = infra.health.report()
+        report, alerts = infra.health.report(), infra.alerts.active()
         names = {tool.server: tool.name for tool in infra.registry.tools()}
         tools = Counter(tool.server for tool in infra.registry.tools())
         servers = {part.name: self._server(part, tools[part.name]) for part in report.servers}
@@ -49,11 +65,14 @@ class View:
         callable_now = sum(tools[server] for server, name in names.items() if infra.registry.is_available(name))
         circuits = Counter(server["circuit"] for server in servers.values())
         domains, totals = self._domains()
+        for alert in alerts:
+            _blame(alert, {"server": servers, "domain": domains})
         return {
             "version": version("trunkline"),
             "at": round(store.wall(), 1),
             "started": round(store.wall() - (store.clock() - store.started)),
-            "overall": _without_none(overall(report, callable_now)),
+            "overall": _without_none(overall(report, callable_now, alerts)),
+            "alerts": {_key(alert): _alert(alert) for alert in alerts},
             "totals": totals,
             "circuits": {state: circuits[state] for state in ("closed", "half_open", "open")},
             "cache": _without_none(cache_summary(infra)),
@@ -98,7 +117,7 @@ class View:
         row = self._row("servers", part.name, group, self.timeline.minute(group))
         row |= {"in_flight": facts["connections"]["in_flight"], "waiting": facts["connections"]["waiting"]}
         state = {**_state(part), "circuit": facts["circuit"], "era": facts["era"], "tools": tools}
-        worse = _BADNESS[part.state] + _BADNESS.get(facts["circuit"], 0)
+        worse = _BADNESS[part.state] + _BADNESS[facts["circuit"]]
         return {"badness": worse + _badness(row), **state, **row}
 
     def _row(self, kind: str, name: str, group: Group, span: Span) -> dict[str, Any]:
@@ -132,6 +151,24 @@ def _badness(row: dict[str, Any]) -> int:
     """Up to a hundred for errors, and up to ten for seconds."""
     errors, seconds = float(row.get("error_ratio", 0.0)), float(row.get("p95", 0.0))
     return round(100 * errors + min(seconds, 10.0))
+
+
+def _key(alert: Alert) -> str:
+    return " ".join([alert.rule, *(f"{name}={value}" for name, value in sorted(alert.labels.items()))])
+
+
+def _alert(alert: Alert) -> dict[str, Any]:
+    told = alert.as_dict() | {"value": significant(alert.value, 2), "since": round(alert.since, 2)}
+    return _without_none(told)
+
+
+def _blame(alert: Alert, rows: dict[str, dict[str, Any]]) -> None:
+    """Mark the server or domain that a firing alert is about: its worst one counts."""
+    for kind, found in rows.items():
+        row = found.get(alert.labels.get(kind, ""))
+        if row is not None and alert.state == "firing" and not alert.inhibited_by and row.get("alert") != "critical":
+            row["alert"] = alert.severity
+            row["badness"] += _BADNESS[alert.severity]
 
 
 def _state(part: DependencyHealth) -> dict[str, Any]:

@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Final, Literal, TypeAlias
 
 from trunkline.events import (
+    AlertChanged,
+    AlertSinkFailed,
     AnswerAbandoned,
     CacheInvalidated,
     CircuitChanged,
@@ -85,6 +87,16 @@ def _tools(event: ToolsChanged) -> _Told:
     return "plain", event.server, f"{event.total} tools: {', '.join(changes)}"
 
 
+def _alert(event: AlertChanged) -> _Told | None:
+    if (
+        event.inhibited_by
+        or event.new not in ("firing", "inactive")
+        or (event.old, event.new) == ("pending", "inactive")
+    ):
+        return None
+    return ("bad", "alert", event.summary) if event.new == "firing" else ("good", "alert", f"over: {event.summary}")
+
+
 def _reloaded(event: ConfigReloaded) -> _Told:
     parts = [
         f"{word} {', '.join(names)}"
@@ -108,6 +120,8 @@ _TELL: Final[Mapping[type[Event], Callable[[Any], _Told | None]]] = {
     SharedCacheLost: lambda event: ("bad", "redis", f"lost: {event.reason}"),
     SharedCacheFound: lambda _: ("good", "redis", "answers"),
     CacheInvalidated: lambda event: ("plain", "cache", f"invalidated: {event.scope} {event.name}".rstrip()),
+    AlertChanged: _alert,
+    AlertSinkFailed: lambda event: ("bad", "alerts", f"{event.sink} cannot be told: {event.reason}"),
     LoopLagged: lambda _: ("bad", "event loop", "woke late by a tenth of a second or more"),
     ObserverFailed: lambda event: ("bad", "observer", f"{event.observer} raised {event.error}"),
     AnswerAbandoned: lambda event: (

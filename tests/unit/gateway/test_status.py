@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from trunkline import DependencyHealth, HealthReport
+from trunkline.alerts import Alert
 from trunkline.gateway.status import overall
 from trunkline.health.status import HealthState
 
@@ -56,3 +59,34 @@ def test_trouble_is_told_worst_first_and_since_the_worst_began() -> None:
 def test_all_is_well_since_the_last_of_them_was() -> None:
     assert overall(report("healthy", "healthy", "healthy"), 5)["since"] == 101.0
     assert overall(report("healthy"), 0)["since"] is None
+
+
+def alert(**changes: Any) -> Alert:
+    facts: dict[str, Any] = {
+        "rule": "DomainErrors",
+        "severity": "warning",
+        "state": "firing",
+        "labels": {"domain": "speech"},
+        "since": 90.0,
+        "fired": 95.0,
+        "ended": None,
+        "value": 0.12,
+        "threshold": 0.05,
+        "summary": "Domain speech: 12 % of requests fail (limit 5 %).",
+    }
+    return Alert(**(facts | changes))
+
+
+def test_an_alert_that_fires_is_trouble_where_all_is_well_otherwise() -> None:
+    told = overall(report("healthy", "healthy"), 5, [alert()])
+    assert (told["state"], told["since"]) == ("degraded", 90.0)
+    assert told["sentence"] == "The server works; 5 tools can be called. One alert is firing."
+    assert told["reasons"] == ["Domain speech: 12 % of requests fail (limit 5 %)."]
+    worse = overall(report("degraded", "down", "healthy"), 5, [alert(), alert()])
+    assert (worse["state"], worse["since"]) == ("degraded", 100.0)
+    assert worse["sentence"] == "Of 2 servers, 1 is down. 2 alerts are firing."
+
+
+@pytest.mark.parametrize("quiet", [{"state": "pending"}, {"state": "recovering"}, {"inhibited_by": "ServerDown"}])
+def test_an_alert_that_does_not_fire_or_is_explained_by_another_is_no_trouble(quiet: dict[str, str]) -> None:
+    assert overall(report("healthy", "healthy"), 5, [alert(**quiet)])["state"] == "healthy"

@@ -11,6 +11,7 @@ import pytest
 
 from tests.unit.gateway.laboratory import gateway, infrastructure, tool
 from trunkline import InvalidArguments
+from trunkline.alerts import Alert
 from trunkline.events import CircuitChanged
 from trunkline.gateway.app import build_app
 from trunkline.gateway.openapi import document
@@ -180,3 +181,29 @@ async def test_the_second_screen_is_told_as_described() -> None:
     assert [entry["tool"] for entry in told["registry"]["drift"]] == ["lab_echo"]
     assert told["registry"]["availability"][-1]["what"] == "available"
     assert told["configuration"]["servers"]["lab"]["places"] == ["in-process"]
+
+
+async def test_what_fires_is_told_by_name_and_marks_whom_it_is_about(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = Alert(
+        rule="DomainErrors",
+        severity="critical",
+        state="firing",
+        labels={"domain": "speech"},
+        since=90.0,
+        fired=95.0,
+        ended=None,
+        value=0.123456,
+        threshold=0.05,
+        summary="Domain speech: 12 % of requests fail (limit 5 %).",
+    )
+    async with gateway("lab") as (infra, client):
+        monkeypatch.setattr(infra.alerts, "active", lambda: (found,))
+        for domain in ("speech", "worse"):
+            infra.metrics.record(domain, "do", duration=0.1, outcome="ok" if domain == "speech" else "error")
+        told = (await client.get("/api/v1/view")).json()
+    check(told, "View")
+    assert not nulls(told)
+    assert told["alerts"]["DomainErrors domain=speech"]["value"] == 0.12
+    assert told["domains"]["speech"]["alert"] == "critical"
+    assert told["domains"]["speech"]["badness"] > told["domains"]["worse"]["badness"]
+    assert told["overall"]["state"] == "degraded"

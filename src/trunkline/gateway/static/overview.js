@@ -9,13 +9,15 @@ function announce(text) {
   announced = text;
 }
 
-export function showVerdict({ overall, at }) {
+export function showVerdict({ overall, alerts, at }) {
   const state = stateOf(overall.state);
   $("overall").dataset.state = state;
   put($("state"), WORDS[state]);
   put($("sentence"), overall.sentence);
   put($("since"), overall.since === undefined ? "" : `Since ${moment(overall.since, at)}, for ${ago(overall.since, at)}.`);
-  lines($("reasons"), overall.reasons);
+  // What fires stands right below.
+  const below = Object.values(alerts).map((alert) => alert.summary);
+  lines($("reasons"), overall.reasons.filter((reason) => !below.includes(reason)));
   announce([overall.sentence, ...overall.reasons].join(" "));
 }
 
@@ -31,7 +33,7 @@ export function showSilence(silent) {
 
 const GRADES = { firing: 0, recovering: 1, pending: 2 };
 
-export function showAlerts({ alerts = {}, at }) {
+export function showAlerts({ alerts, at }) {
   const shown = Object.values(alerts)
     .filter((alert) => alert.state in GRADES && !alert.inhibited_by)
     .sort((a, b) => GRADES[a.state] - GRADES[b.state] || a.since - b.since);
