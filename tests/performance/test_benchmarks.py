@@ -133,3 +133,17 @@ def test_what_following_a_call_costs_is_measured_with_and_without_an_sdk() -> No
     for what in ("no tracer", "API, no SDK set up", "SDK, not sampled", "SDK, recorded"):
         assert re.search(rf"^{what} +[\d.]+ us +\[", printed, re.MULTILINE), printed
     assert re.search(r"1,000 exponential histograms: collected [\d.]+ ms .*encoded [\d.]+ ms", printed), printed
+
+
+@pytest.mark.requirement("E4")
+def test_what_the_dashboard_weighs_and_what_watching_costs_is_measured() -> None:
+    printed = run("dashboard.py", "--quick")
+    page = re.search(r"^page +([\d.]+) kB$", printed, re.MULTILINE)
+    assert page, printed
+    assert float(page[1]) <= 100
+    # Bytes of made-up records: the machine's speed plays no part.
+    busy = re.search(r"^200 busy servers +([\d.]+) kB/s a viewer", printed, re.MULTILINE)
+    assert busy, printed
+    assert float(busy[1]) <= 10
+    assert re.search(r"^first data +[\d.]+ ms", printed, re.MULTILINE), printed
+    assert re.search(r"viewers, 3 servers +[\d.]+% of a core", printed), printed

@@ -31,7 +31,8 @@ export function showSilence(silent) {
   announce("The gateway does not answer.");
 }
 
-const GRADES = { firing: 0, recovering: 1, pending: 2 };
+// What is pending may be nothing: nobody is to look at it yet.
+const GRADES = { firing: 0, recovering: 1 };
 
 export function showAlerts({ alerts, at }) {
   const shown = Object.values(alerts)
