@@ -88,26 +88,30 @@ def view_schemas() -> dict[str, Any]:
             "required": [*must, "state", "since", "reason", "waiting", "circuit", "era", "tools"],
             "properties": server,
         },
-        "View": object_of(
-            version=TEXT,
-            at=MOMENT,
-            started=MOMENT,
-            overall=optional(object_of(state=HEALTH, sentence=TEXT, reasons=list_of(TEXT)), since=MOMENT),
-            alerts=map_of(_alert()) | {"description": "what is pending, firing or recovering, by rule and subject"},
-            totals=optional(minute, **durations)
-            | {"description": "the last minute of all domains; `unattributed` is the share that no domain claimed"},
-            circuits=object_of(closed=COUNT, half_open=COUNT, open=COUNT) | {"description": "servers by circuit"},
-            cache=optional(
-                object_of(enabled=TRUTH, entries=COUNT, bytes=COUNT, max_bytes=COUNT), hit_ratio=SHARE, redis=HEALTH
+        "View": optional(
+            object_of(
+                version=TEXT,
+                at=MOMENT,
+                started=MOMENT,
+                overall=optional(object_of(state=HEALTH, sentence=TEXT, reasons=list_of(TEXT)), since=MOMENT),
+                alerts=map_of(_alert()) | {"description": "what is pending, firing or recovering, by rule and subject"},
+                totals=optional(minute, **durations)
+                | {"description": "the last minute of all domains; `unattributed` is the share that no domain claimed"},
+                circuits=object_of(closed=COUNT, half_open=COUNT, open=COUNT) | {"description": "servers by circuit"},
+                cache=optional(
+                    object_of(enabled=TRUTH, entries=COUNT, bytes=COUNT, max_bytes=COUNT), hit_ratio=SHARE, redis=HEALTH
+                ),
+                history=map_of(point)
+                | {"description": "points of ten seconds, by when each began, in seconds since the epoch"},
+                domains=map_of(ref("Row")) | {"description": "each domain's last minute"},
+                servers=map_of(ref("ServerRow")) | {"description": "each server's last minute, attempt by attempt"},
+                others=map_of(state)
+                | {"description": "what is no MCP server: the shared cache, the configuration file"},
+                config=object_of(source=TEXT, is_fallback=TRUTH, notices=list_of(TEXT)),
+                loop_lag=SECONDS,
+                ours=map_of(COUNT) | {"description": "what of our own is being lost, by kind; all 0 while all is well"},
             ),
-            history=map_of(point)
-            | {"description": "ten minutes in points of ten seconds, by when each began, in seconds since the epoch"},
-            domains=map_of(ref("Row")) | {"description": "each domain's last minute"},
-            servers=map_of(ref("ServerRow")) | {"description": "each server's last minute, attempt by attempt"},
-            others=map_of(state) | {"description": "what is no MCP server: the shared cache, the configuration file"},
-            config=object_of(source=TEXT, is_fallback=TRUTH, notices=list_of(TEXT)),
-            loop_lag=SECONDS,
-            ours=map_of(COUNT) | {"description": "what of our own is being lost, by kind; all 0 while all is well"},
+            trends=list_of(TEXT) | {"description": "what is out of the ordinary, in words"},
         ),
         **_detail_schemas(),
     }

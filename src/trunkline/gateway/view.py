@@ -40,6 +40,8 @@ _BADNESS: Final = MappingProxyType(
     }
 )
 """Of states, circuits and severities: what is down stands above everything that only fails now and then."""
+_AT_ONCE: Final = 50
+"""Servers whose numbers are worked out in one look."""
 
 
 class View:
@@ -49,6 +51,10 @@ class View:
         self.timeline = Timeline(infra.metrics.store)
         """Has to be advanced every ten seconds, whether anybody looks or not."""
         self._infra = infra
+        self._version = version("trunkline")
+        self._looks = 0
+        self._minutes: dict[str, dict[str, Any]] = {}
+        """Numbers of each server's last minute, as last worked out."""
 
     def __repr__(self) -> str:
         return f"<View {self._infra!r} {self.timeline!r}>"
@@ -60,6 +66,7 @@ class View:
         report, alerts = infra.health.report(), infra.alerts.active()
         names = {tool.server: tool.name for tool in infra.registry.tools()}
         tools = Counter(tool.server for tool in infra.registry.tools())
+        self._work_out_minutes([part.name for part in report.servers])
         servers = {part.name: self._server(part, tools[part.name]) for part in report.servers}
         # What counts for one of a server's tools counts for all of them.
         callable_now = sum(tools[server] for server, name in names.items() if infra.registry.is_available(name))
@@ -68,7 +75,7 @@ class View:
         for alert in alerts:
             _blame(alert, {"server": servers, "domain": domains})
         return {
-            "version": version("trunkline"),
+            "version": self._version,
             "at": round(store.wall(), 1),
             "started": round(store.wall() - (store.clock() - store.started)),
             "overall": _without_none(overall(report, callable_now, alerts)),
@@ -80,6 +87,7 @@ class View:
             "domains": domains,
             "servers": servers,
             "others": {part.name: _state(part) for part in report.others},
+            "trends": [f"{statement.domain}: {statement}" for statement in infra.metrics.statements()],
             "config": {
                 "source": infra.settings.source,
                 "is_fallback": infra.settings.is_fallback,
@@ -111,11 +119,23 @@ class View:
         }
         return told, totals
 
+    def _work_out_minutes(self, names: list[str]) -> None:
+        """Some fifty servers' at a time, in turn: what is told of more could not be read, and would hold the loop."""
+        groups = self._infra.metrics.store.attempts.groups
+        turns = len(names) // _AT_ONCE + 1
+        self._looks += 1
+        known, self._minutes = self._minutes, {}
+        for place, name in enumerate(names):
+            row = known.get(name)
+            if row is None or (place + self._looks) % turns == 0:
+                group = groups.get(name) or Group()
+                row = self._row("servers", name, group, self.timeline.minute(group))
+            self._minutes[name] = row
+
     def _server(self, part: DependencyHealth, tools: int) -> dict[str, Any]:
-        group = self._infra.metrics.store.attempts.groups.get(part.name) or Group()
         facts = stack_facts(self._infra, part.name)
-        row = self._row("servers", part.name, group, self.timeline.minute(group))
-        row |= {"in_flight": facts["connections"]["in_flight"], "waiting": facts["connections"]["waiting"]}
+        counts = {"in_flight": facts["connections"]["in_flight"], "waiting": facts["connections"]["waiting"]}
+        row = self._minutes[part.name] | counts
         state = {**_state(part), "circuit": facts["circuit"], "era": facts["era"], "tools": tools}
         worse = _BADNESS[part.state] + _BADNESS[facts["circuit"]]
         return {"badness": worse + _badness(row), **state, **row}
