@@ -8,8 +8,10 @@ import io
 import logging
 import os
 import random
+import re
 import socket
 import struct
+import threading
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -39,7 +41,9 @@ from trunkline.config import load
 from trunkline.events import Event
 from trunkline.gateway.address import listen
 from trunkline.gateway.app import build_app
+from trunkline.monitoring import ProcessLog
 from trunkline.monitoring.prometheus import PrometheusExporter
+from trunkline.policy import LoggingPolicy
 from trunkline.telemetry import Telemetry
 from trunkline.testing import faulty_http, faulty_stdio
 
@@ -158,6 +162,38 @@ async def a_full_disk_under_the_log(folder: Path) -> AsyncGenerator[Sabotaged, N
             yield Sabotaged(infra, shows)
     finally:
         undo()
+
+
+class SlowSink(io.StringIO):
+    """What a log is written to when each write takes `seconds`, until the test is over."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self.seconds = seconds
+        self.is_over = threading.Event()
+
+    def write(self, text: str) -> int:
+        self.is_over.wait(self.seconds)
+        return len(text)
+
+
+@asynccontextmanager
+async def a_log_that_falls_behind(folder: Path, seconds: float) -> AsyncGenerator[Sabotaged, None]:
+    sink = SlowSink(seconds)
+    log = ProcessLog(LoggingPolicy(level="debug"), stream=sink, waiting=3)
+    try:
+        async with Infrastructure.from_config(configuration(folder)) as infra:
+            infra.metrics.read_also("log", log.readings)
+
+            def shows() -> bool:
+                exported = PrometheusExporter(infra.metrics).render()
+                dropped = re.search(r'trunkline_log_records_total\{result="dropped"\} (\d+)', exported)
+                return dropped is not None and int(dropped[1]) > len(CALLS) and not infra.bus.failures
+
+            yield Sabotaged(infra, shows)
+    finally:
+        sink.is_over.set()
+        log()
 
 
 def configuration_is_reported(infra: Infrastructure) -> Callable[[], bool]:
@@ -359,6 +395,8 @@ SABOTAGE: dict[str, Callable[[Path], AbstractAsyncContextManager[Sabotaged]]] = 
     "exporter hangs": partial(a_collector_that, refuses=False),
     "log handler raises": a_log_handler_that_raises,
     "disk full": a_full_disk_under_the_log,
+    "log sink hangs": partial(a_log_that_falls_behind, seconds=threading.TIMEOUT_MAX),
+    "log queue fills": partial(a_log_that_falls_behind, seconds=0.02),
     "config broken": a_configuration_file_that_is_broken,
     "config gone": a_configuration_file_that_is_gone,
 }

@@ -30,7 +30,8 @@ def effective(settings: Settings) -> dict[str, Any]:
         name: {"places": [place.label for place in server.places.values()], **_plain(server.policy)}
         for name, server in settings.servers.items()
     }
-    return {"source": settings.source, "servers": servers, **sections}
+    told: dict[str, Any] = settings.secrets.mask_value({"source": settings.source, "servers": servers, **sections})
+    return told
 
 
 def _plain(value: Any) -> Any:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator, Callable
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
+from typing import Any, Final
 
 import mcp_types as types
 from mcp import ClientSession, MCPError
@@ -18,12 +20,13 @@ from mcp_types import CONNECTION_CLOSED
 
 from trunkline.endpoint import Endpoint, HttpEndpoint, InProcessEndpoint, StdioEndpoint
 from trunkline.policy import Era
+from trunkline.secrets import Secrets
 from trunkline.transport.changes import Changed, read_change
 from trunkline.transport.era import EraUndecided, PinnedEra, negotiate
 from trunkline.transport.faults import cause_of
 from trunkline.transport.http import open_http
 from trunkline.transport.inprocess import open_in_process
-from trunkline.transport.reasons import SessionFailed, blot_out, presentable, reason_for
+from trunkline.transport.reasons import SessionFailed, blot_out, presentable, reason_for, words_in
 from trunkline.transport.session import Session
 from trunkline.transport.stdio import ChildProcess, open_stdio
 from trunkline.transport.wire import TrackingDispatcher, Wire, Wires
@@ -31,6 +34,8 @@ from trunkline.transport.wire import TrackingDispatcher, Wire, Wires
 __all__ = ["SessionSettings", "open_session"]
 
 _CLOSED_BY_SDK = "Connection closed"
+_LATEST: Final = 16
+"""Calls whose arguments are taken out of a child's last words: careless servers write them to stderr."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +68,9 @@ async def open_session(
     failure: SessionFailed | None = None
     async with AsyncExitStack() as stack:
         wires: Wires = {}
+        latest: deque[Any] = deque(maxlen=_LATEST)
         try:
-            dispatcher, explain = await _connect(stack, settings, wires)
+            dispatcher, explain = await _connect(stack, settings, wires, latest)
         except (OSError, ValueError) as error:
             hopeless = isinstance(error, FileNotFoundError | PermissionError)
             cause = cause_of(error, blot_out(endpoint))
@@ -73,6 +79,7 @@ async def open_session(
             dispatcher,
             wires,
             settings.rng,
+            latest=latest,
             on_end=lambda: on_lost(presentable(explain.now(), endpoint)),
         )
 
@@ -102,12 +109,16 @@ async def open_session(
 class _Explanation:
     """What to say of a connection's end: a child's exit and last words, or just that it ended."""
 
-    def __init__(self, words: str, child: ChildProcess | None = None) -> None:
+    def __init__(self, words: str, child: ChildProcess | None = None, latest: Iterable[Any] = ()) -> None:
         self._words = words
         self._child = child
+        self._latest = latest
 
     def now(self) -> str:
-        return self._child.last_words() if self._child else self._words
+        if self._child is None:
+            return self._words
+        arguments = Secrets(word for given in self._latest for word in words_in(given))
+        return self._child.last_words(arguments)
 
     async def why(self, error: Exception, wire: Wire) -> str:
         """Why a request failed; if by the connection's end, then as told a moment later, when a child's is known."""
@@ -128,13 +139,13 @@ def _is_end(error: Exception, wire: Wire) -> bool:
 
 
 async def _connect(
-    stack: AsyncExitStack, settings: SessionSettings, wires: Wires
+    stack: AsyncExitStack, settings: SessionSettings, wires: Wires, latest: deque[Any]
 ) -> tuple[Dispatcher[TransportContext], _Explanation]:
     """A dispatcher that reaches the server, and what to say of its end."""
     match settings.endpoint:
         case StdioEndpoint() as endpoint:
             read, outbox, child = await stack.enter_async_context(open_stdio(endpoint, wires, grace=settings.grace))
-            return JSONRPCDispatcher(read, outbox), _Explanation("", child)
+            return JSONRPCDispatcher(read, outbox), _Explanation("", child, latest)
         case HttpEndpoint() as endpoint:
             received, outbox = await stack.enter_async_context(
                 open_http(endpoint, wires, connect_timeout=settings.connect_timeout)

@@ -7,6 +7,9 @@ endpoint's configuration holds in its headers or environment is blotted out.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from typing import Any
 
 from mcp import MCPError
 
@@ -15,9 +18,12 @@ from trunkline.secrets import Secrets
 from trunkline.transport.http import describe
 from trunkline.transport.wire import Wire
 
-__all__ = ["SessionFailed", "blot_out", "presentable", "reason_for"]
+__all__ = ["SessionFailed", "blot_out", "presentable", "reason_for", "words_in"]
 
 _LONGEST = 300
+_WORD = re.compile(r"\w+")
+_WORDS = 500
+"""Of one text; who logs arguments logs their beginning."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 
 
@@ -71,3 +77,21 @@ def blot_out(endpoint: Endpoint) -> Secrets:
         case InProcessEndpoint():
             given = Secrets()
     return Secrets.union((endpoint.secrets, given))
+
+
+def words_in(arguments: Any) -> Iterator[str]:
+    """What a call's arguments are told by: their texts, whole and word by word, and their numbers."""
+    match arguments:
+        case str():
+            yield arguments
+            yield from (found[0] for found in islice(_WORD.finditer(arguments), _WORDS))
+        case bool() | None:
+            return
+        case int() | float():
+            yield str(arguments)
+        case Mapping():
+            for value in arguments.values():
+                yield from words_in(value)
+        case list() | tuple():
+            for value in arguments:
+                yield from words_in(value)

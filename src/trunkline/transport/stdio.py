@@ -21,6 +21,7 @@ from mcp.shared.message import SessionMessage
 from mcp_types import JSONRPCRequest
 
 from trunkline.endpoint import StdioEndpoint
+from trunkline.secrets import Secrets
 from trunkline.transport.lines import LineParser
 from trunkline.transport.outbox import Outbox
 from trunkline.transport.wire import Wires
@@ -46,8 +47,8 @@ class ChildProcess:
     process: Process
     stderr: bytes = b""
 
-    def last_words(self) -> str:
-        """How it ended, and the end of what it said on stderr."""
+    def last_words(self, arguments: Secrets) -> str:
+        """How it ended, and the end of what it said on stderr, `arguments` of calls taken out."""
         code = self.process.returncode
         if code is None:
             how = "the server closed its output"
@@ -60,7 +61,7 @@ class ChildProcess:
             # Of what was cut off the rest is not told: half a secret would not be known for one.
             kept = re.sub(r"\A\S*", "", kept)
         said = kept.strip().splitlines()
-        return f"{how}: {said[-1]}" if said else how
+        return f"{how}: {arguments.mask(said[-1])}" if said else how
 
     async def settle(self) -> None:
         """Wait a moment for the child's end to be noticed."""

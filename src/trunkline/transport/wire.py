@@ -8,6 +8,7 @@ fill in, found by the request's id.
 from __future__ import annotations
 
 import random
+from collections import deque
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -63,17 +64,22 @@ class TrackingDispatcher(Dispatcher[TransportContext]):
         wires: Wires,
         rng: random.Random,
         *,
+        latest: deque[Any],
         on_end: Callable[[], None],
     ) -> None:
+        """Stand before `inner`; `latest` is given the arguments of each call."""
         self._inner = inner
         self._wires = wires
         self._rng = rng
+        self._latest = latest
         self._on_end = on_end
 
     async def send_raw_request(
         self, method: str, params: Mapping[str, Any] | None, opts: CallOptions | None = None
     ) -> dict[str, Any]:
         """Send one request; as the SDK's, with the id and the record added."""
+        if params and (arguments := params.get("arguments")):
+            self._latest.append(arguments)
         options: CallOptions = {**opts} if opts else {}
         request_id = options.get("request_id")
         if request_id is None:

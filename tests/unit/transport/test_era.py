@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -87,7 +88,9 @@ async def session(server: Server) -> AsyncGenerator[ClientSession, None]:
 
         tasks.start_soon(serve)
         wires: Wires = {}
-        dispatcher = TrackingDispatcher(JSONRPCDispatcher(read, write), wires, random.Random(1), on_end=lambda: None)
+        dispatcher = TrackingDispatcher(
+            JSONRPCDispatcher(read, write), wires, random.Random(1), latest=deque(), on_end=lambda: None
+        )
         async with ClientSession(dispatcher=dispatcher) as client:
             yield client
         tasks.cancel_scope.cancel()

@@ -8,7 +8,7 @@ from mcp import MCPError
 
 from trunkline import HttpEndpoint, InProcessEndpoint, StdioEndpoint
 from trunkline.endpoint import Endpoint
-from trunkline.transport.reasons import SessionFailed, presentable, reason_for
+from trunkline.transport.reasons import SessionFailed, presentable, reason_for, words_in
 from trunkline.transport.wire import Wire
 
 
@@ -73,3 +73,9 @@ def test_a_secret_within_a_longer_one_is_blotted_out_with_it() -> None:
 def test_a_failed_session_says_whether_waiting_can_help() -> None:
     assert SessionFailed("gone").hopeless is False
     assert SessionFailed("no such program", hopeless=True).hopeless is True
+
+
+def test_arguments_are_told_by_their_texts_their_words_and_their_numbers() -> None:
+    arguments = {"text": "call Ada, please", "deep": [{"n": 4111, "yes": True}, 0.5], "none": None}
+    assert list(words_in(arguments)) == ["call Ada, please", "call", "Ada", "please", "4111", "0.5"]
+    assert len(list(words_in("word " * 100_000))) == 501

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
@@ -51,7 +52,7 @@ class Peer(Dispatcher[TransportContext]):
 
 def tracking(peer: Peer, wires: Wires, *, ended: list[bool] | None = None) -> TrackingDispatcher:
     told = [] if ended is None else ended
-    return TrackingDispatcher(peer, wires, random.Random(1), on_end=lambda: told.append(True))
+    return TrackingDispatcher(peer, wires, random.Random(1), latest=deque(), on_end=lambda: told.append(True))
 
 
 async def test_requests_under_way_are_known_by_ids_of_their_own_and_forgotten_after() -> None:
