@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from trunkline.monitoring.asgi import MetricsMiddleware
+from trunkline.monitoring.log_context import Redaction, add_call, call_context
 from trunkline.monitoring.logging import LogObserver
 from trunkline.monitoring.metrics import DomainStats, MetricsCollector, Trend
 from trunkline.monitoring.process_log import ProcessLog, configure_logging
@@ -16,7 +17,10 @@ __all__ = [
     "MetricsMiddleware",
     "ProcessLog",
     "PrometheusExporter",
+    "Redaction",
     "Statement",
     "Trend",
+    "add_call",
+    "call_context",
     "configure_logging",
 ]

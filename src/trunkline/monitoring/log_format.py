@@ -39,8 +39,12 @@ class RedactionFilter(logging.Filter):
             record.stack_info = self.redaction.text(record.stack_info)
         about = vars(record)
         for name, value in list(_extras(record)):
-            del about[name]
-            about[self.redaction.text(name)] = self.redaction.field(name, value)
+            told = self.redaction.field(name, value)
+            if not name.startswith(PREFIX):
+                # Of ours the names are constant; somebody else's may be anything.
+                del about[name]
+                name = self.redaction.text(name)  # noqa: PLW2901 - the same field under the name that may be told
+            about[name] = told
         return True
 
 

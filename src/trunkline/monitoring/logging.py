@@ -165,7 +165,8 @@ def _extras(event: Event, names: tuple[str, ...]) -> dict[str, Any]:
 
 def _plain(value: object) -> object:
     if isinstance(value, str):
-        return redact(_ADDRESS.sub("[address]", clean(value)))
+        text = clean(value)
+        return redact(_ADDRESS.sub("[address]", text) if "://" in text else text)
     if isinstance(value, tuple):
         return len(value)
     return value.value if isinstance(value, Enum) else value

@@ -51,6 +51,7 @@ class LoggingPolicy:
     levels: Mapping[str, str | int] = field(default_factory=lambda: MappingProxyType({}), hash=False)
     """Levels of single loggers and what is below them, as `{ "trunkline.call" = "debug" }`."""
     repeats: RepeatsPolicy = field(default_factory=RepeatsPolicy)
+    """How many records alike are written, see below."""
 
     def __post_init__(self) -> None:
         require(is_log_level(self.level), "level", self.level, _EXPECTED)
