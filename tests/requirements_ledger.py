@@ -378,6 +378,8 @@ LEDGER = (
         "GATEWAY-AUDIT",
         "issue, The gateway any host can trust",
         "Audit log of tool use without arguments by default",
+    ),
+    Requirement(
         "E4",
         "goals, Experience",
         "Dashboard: first data within a second, 100 kB at most, no axe violation in light and dark, 10 kB/s at most "
