@@ -8,7 +8,8 @@ worth that. Knows syntax only. Sources: `metrics.proto` of Prometheus's client m
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import accumulate
+from itertools import accumulate, pairwise
+from operator import sub
 from struct import Struct
 from typing import Final
 
@@ -20,7 +21,10 @@ __all__ = ["ProtobufWriter"]
 
 _DOUBLE: Final = Struct("<d").pack
 _COUNTER, _GAUGE, _HISTOGRAM = 0, 1, 4
+_ZERO_INDEX: Final = NATIVE_INDICES[0]
 _SHORT: Final = tuple(bytes((number,)) for number in range(128))
+_FIRST_BUCKETS: Final = tuple(b"\x1a\x0b\x08" + number for number in _SHORT)
+"""How a classic bucket of so small a count begins: most are, and there are many."""
 
 
 class ProtobufWriter:
@@ -42,16 +46,17 @@ class ProtobufWriter:
         pieces = [_family(name, text, _HISTOGRAM)]
         for distributions in some:
             metrics: list[bytes] = []
-            for labels, buckets, count, total in distributions:
+            for labels, buckets, size, total in distributions:
                 hits = [0] * len(ends)
                 for index, times in buckets.items():
                     hits[where[index]] += times
-                inner = [b"\x08", _varint(count), b"\x11", _DOUBLE(total)]
-                for end, upto in zip(ends, accumulate(hits), strict=True):
-                    bucket = b"\x08" + _varint(upto) + end
-                    inner += (b"\x1a", _SHORT[len(bucket)], bucket)
-                inner.append(_native(buckets))
-                metrics.append(_field(4, self._labels(labels) + _field(7, b"".join(inner))))
+                classic = [
+                    _FIRST_BUCKETS[upto] + end if upto < 128 else _field(3, b"\x08" + _varint(upto) + end)
+                    for upto, end in zip(accumulate(hits), ends, strict=True)
+                ]
+                count = b"\x08" + _varint(size) + b"\x11" + _DOUBLE(total)
+                histogram = b"".join((count, *classic, _native(buckets)))
+                metrics.append(_field(4, self._labels(labels) + _field(7, histogram)))
             pieces.append(b"".join(metrics))
             yield b""
         yield _varint(sum(map(len, pieces)))
@@ -88,31 +93,31 @@ def _labels(labels: Labels) -> bytes:
 
 def _native(buckets: Mapping[int, int]) -> bytes:
     """Schema, zero bucket, spans of neighbours, and counts, each as its difference to the one before."""
-    hits: dict[int, int] = {}
+    merged: dict[int, int] = {}
     for index in sorted(buckets):
-        if index:
-            native = NATIVE_INDICES[index]
-            hits[native] = hits.get(native, 0) + buckets[index]
+        native = NATIVE_INDICES[index]
+        merged[native] = merged.get(native, 0) + buckets[index]
+    smallest = merged.pop(_ZERO_INDEX, 0)
+    if not merged:
+        return _ZERO + _varint(smallest)
+    natives, hits = list(merged), list(merged.values())
+    starts = [0, *(place for place, (one, next_one) in enumerate(pairwise(natives), 1) if next_one != one + 1)]
     spans: list[bytes] = []
-    deltas: list[bytes] = []
     # The first span's offset counts from bucket 0, every other's from the end of the span before it.
-    offset = length = end = before = 0
-    for native, times in hits.items():
-        if not length or native != end:
-            if length:
-                spans.append(_span(offset, length))
-            offset, length = native - end, 0
-        length += 1
-        end = native + 1
-        deltas.append(_varint(_zigzag(times - before)))
-        before = times
-    if length:
-        spans.append(_span(offset, length))
-    return b"".join((_ZERO, _varint(buckets.get(0, 0)), *spans, _field(13, b"".join(deltas)) if deltas else b""))
+    end = 0
+    for start, stop in pairwise((*starts, len(natives))):
+        offset, length = _zigzag(natives[start] - end), stop - start
+        spans.append(_field(12, b"\x08" + _varint(offset) + b"\x10" + _varint(length)))
+        end = natives[start] + length
+    # Of numbers below 64 either way the encoding is one byte.
+    deltas = list(map(sub, hits, (0, *hits)))
+    is_short = min(deltas) >= -64 and max(deltas) < 64
+    packed = bytes([delta * 2 if delta >= 0 else ~(delta * 2) for delta in deltas]) if is_short else _packed(deltas)
+    return b"".join((_ZERO, _varint(smallest), *spans, _field(13, packed)))
 
 
-def _span(offset: int, length: int) -> bytes:
-    return _field(12, b"\x08" + _varint(_zigzag(offset)) + b"\x10" + _varint(length))
+def _packed(numbers: list[int]) -> bytes:
+    return b"".join([_varint(_zigzag(number)) for number in numbers])
 
 
 def _field(number: int, body: bytes) -> bytes:
@@ -122,7 +127,7 @@ def _field(number: int, body: bytes) -> bytes:
 
 def _zigzag(number: int) -> int:
     """Small for small numbers of either sign."""
-    return number << 1 if number >= 0 else (-number << 1) - 1
+    return number << 1 if number >= 0 else ~(number << 1)
 
 
 def _varint(number: int) -> bytes:
