@@ -385,5 +385,11 @@ LEDGER = (
         "Dashboard: first data within a second, 100 kB at most, no axe violation in light and dark, 10 kB/s at most "
         "for 200 servers, 3 % of a core at most for 50 viewers, tested in real Chromium",
     ),
+    Requirement(
+        "E6",
+        "goals, Ecosystem",
+        "Names, units, buckets and attributes are held against OpenTelemetry's conventions for MCP and GenAI, of a "
+        "version that is written down",
+    ),
 )
 """In the order of the sources."""

@@ -44,7 +44,8 @@ def _shared(tier: RedisTier) -> Iterator[Reading]:
         "damaged": sum(counts.damaged.values()),
         "unanswered": client.unanswered,
     }
-    yield _gauge("trunkline_redis_up", "1 while the shared cache answers, else 0.", int(client.is_available))
+    up: dict[tuple[str, ...], float] = {(): int(client.is_available)}
+    yield Reading("trunkline_redis_up", "gauge", "1 while the shared cache answers, else 0.", up, merge="min")
     yield counted_by("result", "trunkline_redis_reads", "Reads of the shared cache that came to something.", reads)
     yield _counter("trunkline_redis_writes", "Entries written to the shared cache.", client.written)
     yield _counter("trunkline_redis_dropped_writes", "Entries that were not written.", client.dropped_writes)

@@ -28,6 +28,7 @@ from trunkline.config.difference import difference
 from trunkline.errors import ConfigError
 from trunkline.events import ConfigRejected, ConfigReloaded, Observer
 from trunkline.fallbacks import FallbackFunction
+from trunkline.fleet_readings import fleet_readings
 from trunkline.health.fold import SHARED_CACHE
 from trunkline.health.monitor import HealthMonitor
 from trunkline.mcp_client import EnhancedMCPClient
@@ -85,6 +86,7 @@ class Infrastructure:
         )
         self.bus.subscribe(self.sharing.circuits_of(self.mcp_client.fleet), CircuitSharing.kinds)
         self.metrics.read_also("cache", lambda: cache_readings(self.cache, self.sharing.tier))
+        self.metrics.read_also("fleet", lambda: fleet_readings(self.mcp_client.fleet))
         self.alerts = AlertManager(
             settings.alerts, settings.domains, metrics=self.metrics, health=self.health.report, emit=self.bus.emit
         )

@@ -12,6 +12,7 @@ from trunkline.events.calls import (
     CallStarted,
     FallbackUsed,
     HedgeStarted,
+    RequestServed,
     RetryScheduled,
 )
 from trunkline.events.event import (
@@ -77,6 +78,7 @@ __all__ = [
     "ObserverFailed",
     "ReplicaEjected",
     "ReplicaReadmitted",
+    "RequestServed",
     "ResourceUpdated",
     "RetryScheduled",
     "ServerProbed",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from trunkline.call import CacheOutcome, Delivery, Method
 from trunkline.events.event import Event
@@ -13,6 +14,7 @@ __all__ = [
     "CallStarted",
     "FallbackUsed",
     "HedgeStarted",
+    "RequestServed",
     "RetryScheduled",
 ]
 
@@ -67,6 +69,8 @@ class AttemptFinished(Event):
     delivery: Delivery
     trace_id: str | None = None
     """As in `CallStarted`."""
+    error_code: int | None = None
+    """The JSON-RPC code of the error the server answered with; None where it answered with none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,3 +108,19 @@ class FallbackUsed(Event):
     """The server or tool that is asked, or `static` or `callable`."""
     reason: str
     """Class name of the error that led to it."""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestServed(Event):
+    """The gateway answered one request of a caller, or failed to."""
+
+    method: str
+    """One of MCP's; `_unknown` for what a caller made up."""
+    name: str
+    """Of a tool that exists, as shown to callers; else empty."""
+    transport: Literal["pipe", "tcp"]
+    outcome: str
+    """`ok`, `tool_error`, `cancelled`, or `error`; `ok` also where the caller was told of a mistake of its own."""
+    duration: float
+    error_code: int | None = None
+    """The JSON-RPC code of the error it was answered with; None where it was no error."""

@@ -58,6 +58,8 @@ class ConnectionEnded(Event):
     """Connections to this server that still take calls."""
     deliberate: bool = False
     """Whether it was closed or replaced by us, not lost."""
+    lasted: float = 0.0
+    """Seconds it took calls."""
 
 
 @dataclass(frozen=True, slots=True)

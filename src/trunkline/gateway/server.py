@@ -20,6 +20,7 @@ from mcp.server.streamable_http_manager import StreamableHTTPASGIApp, Streamable
 from trunkline.gateway.announcements import Announcements
 from trunkline.gateway.intake import Intake
 from trunkline.gateway.requests import Requests, answered
+from trunkline.gateway.serving import told
 from trunkline.gateway.tracing import traced
 from trunkline.infrastructure import Infrastructure
 
@@ -102,7 +103,11 @@ def build_server(infra: Infrastructure) -> GatewayServer:
         on_subscriptions_listen=announcements.listen,
     )
     server.announcements = announcements
-    server.middleware[:] = [traced(infra.telemetry.tracer), announcements.remember]
+    server.middleware[:] = [
+        traced(infra.telemetry.tracer),
+        told(infra.bus.emit, infra.registry),
+        announcements.remember,
+    ]
     return server
 
 

@@ -13,7 +13,10 @@ from trunkline.monitoring.buckets import FAST_BOUNDS, MCP_BOUNDS, TOOL_BOUNDS
 from trunkline.monitoring.series import Series
 from trunkline.monitoring.store import MetricStore
 
-__all__ = ["COUNTERS", "HISTOGRAMS", "HistogramSpec"]
+__all__ = ["CODE_LABEL", "COUNTERS", "HISTOGRAMS", "HistogramSpec"]
+
+CODE_LABEL: Final = "rpc_response_status_code"
+"""The JSON-RPC code of an answer that was an error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +31,8 @@ class HistogramSpec:
     bounds: tuple[float, ...]
     """Seconds."""
     error_type: bool = False
-    """Whether a failure's last label is also told as `error_type`, which a success does not have."""
+    """Whether a failure is also told as `error_type`, which a success does not have: its code where there is one, as
+    the conventions have it, else its last label."""
 
 
 HISTOGRAMS: Final = (
@@ -44,7 +48,23 @@ HISTOGRAMS: Final = (
         "mcp_client_operation_duration_seconds",
         "Duration of single attempts at an MCP server.",
         lambda store: store.attempts,
-        ("domain", "mcp_server", "mcp_method_name", "gen_ai_tool_name", ""),
+        ("domain", "mcp_server", "mcp_method_name", "gen_ai_tool_name", CODE_LABEL, ""),
+        MCP_BOUNDS,
+        error_type=True,
+    ),
+    HistogramSpec(
+        "mcp_client_session_duration_seconds",
+        "How long connections to MCP servers lasted that have ended.",
+        lambda store: store.sessions,
+        ("mcp_server", "replica", ""),
+        MCP_BOUNDS,
+        error_type=True,
+    ),
+    HistogramSpec(
+        "mcp_server_operation_duration_seconds",
+        "Duration of requests of MCP that the gateway answered.",
+        lambda store: store.served,
+        ("mcp_method_name", "gen_ai_tool_name", "network_transport", CODE_LABEL, ""),
         MCP_BOUNDS,
         error_type=True,
     ),

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from trunkline.call import CURRENT_DOMAIN
-from trunkline.errors import ToolNotFound
+from trunkline.errors import ConnectionLost, ToolNotFound
 from trunkline.events import (
     AnswerAbandoned,
     AttemptFinished,
@@ -28,12 +28,13 @@ from trunkline.events import (
     LoopLagged,
     ObserverFailed,
     ReplicaEjected,
+    RequestServed,
     RetryScheduled,
     ServerProbed,
     ToolDrifted,
     ToolsChanged,
 )
-from trunkline.monitoring.labels import UNKNOWN, clean
+from trunkline.monitoring.labels import UNKNOWN, clean, code_text
 from trunkline.monitoring.store import MetricStore
 
 __all__ = ["EventFold"]
@@ -56,7 +57,7 @@ class EventFold:
             ReplicaEjected: lambda event: count("ejections", event.server, event.replica),
             CircuitChanged: self._circuit_changed,
             ConnectionOpened: lambda event: count("opened", event.server, event.replica or ""),
-            ConnectionEnded: lambda event: count("lost", event.server, event.replica or ""),
+            ConnectionEnded: self._connection_ended,
             ConnectFailed: lambda event: count("connect_failures", event.server, event.replica or ""),
             ServerProbed: self._server_probed,
             DependencyProbed: self._dependency_probed,
@@ -66,6 +67,7 @@ class EventFold:
             ConfigReloaded: lambda _: count("config", "reloaded"),
             ConfigRejected: lambda _: count("config", "rejected"),
             AnswerAbandoned: lambda event: count("abandoned", event.path, event.reason),
+            RequestServed: self._request_served,
             ObserverFailed: lambda event: count("observer_failures", event.observer, event.error),
         }
 
@@ -101,8 +103,19 @@ class EventFold:
     def _attempt_finished(self, event: AttemptFinished) -> None:
         store = self._store
         tool = event.name if event.method == _TOOL_CALL else ""
-        labels = (event.domain, event.server, event.method, tool, event.outcome)
+        labels = (event.domain, event.server, event.method, tool, code_text(event.error_code), event.outcome)
         store.note(store.attempts.find(labels), event.duration)
+
+    def _connection_ended(self, event: ConnectionEnded) -> None:
+        store = self._store
+        store.count("lost", event.server, event.replica or "")
+        outcome = "ok" if event.deliberate else ConnectionLost.__name__
+        store.note(store.sessions.find((event.server, event.replica or "", outcome)), event.lasted)
+
+    def _request_served(self, event: RequestServed) -> None:
+        store = self._store
+        labels = (event.method, event.name, event.transport, code_text(event.error_code), event.outcome)
+        store.note(store.served.find(labels), event.duration)
 
     def _circuit_changed(self, event: CircuitChanged) -> None:
         store = self._store

@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final, TypeAlias
 
-__all__ = ["LABEL_LENGTH", "OTHER", "UNKNOWN", "Labels", "clean", "clean_all", "is_failure", "outcome_class", "paired"]
+__all__ = [
+    "LABEL_LENGTH",
+    "OTHER",
+    "UNKNOWN",
+    "Labels",
+    "clean",
+    "clean_all",
+    "code_text",
+    "is_failure",
+    "outcome_class",
+    "paired",
+]
 
 Labels: TypeAlias = tuple[tuple[str, str], ...]
 """(name, value) of each label."""
@@ -18,6 +29,8 @@ OTHER: Final = "_other"
 
 UNKNOWN: Final = "_unknown"
 """The name of a tool that no server has: what a caller made up must not become a label."""
+
+_CODES: Final = ((-32603, -32600), (-32099, -32000), (31000, 31099))
 
 
 def clean(value: object, length: int = LABEL_LENGTH) -> str:
@@ -41,6 +54,18 @@ def clean_all(values: tuple[str, ...]) -> tuple[str, ...]:
     except TypeError:
         return tuple(map(clean, values))
     return values if len(text) <= LABEL_LENGTH and text.isprintable() else tuple(map(clean, values))
+
+
+def code_text(code: int | None) -> str:
+    """Return a JSON-RPC error code as a label; empty for none.
+
+    Those that JSON-RPC and MCP assign, and those of Trunkline's own gateway; a server that makes up codes gets
+    `_OTHER`, the conventions' word.
+    """
+    if code is None:
+        return ""
+    is_known = code == -32700 or any(first <= code <= last for first, last in _CODES)
+    return str(code) if is_known else "_OTHER"
 
 
 def is_failure(outcome: str) -> bool:

@@ -33,7 +33,7 @@ class MetricStore:
         self.wall = wall
         self.started = clock()
         self._lock = Lock()
-        self.places = places = Places(max_windowed, families=4)
+        self.places = places = Places(max_windowed, families=6)
 
         self.requests = Family(
             ("domain", "operation", "outcome"), group_by=0, limit=max_series, places=places, keeps_group=True
@@ -49,7 +49,7 @@ class MetricStore:
         )
         """Tool calls as their callers saw them: retries, cache and fallbacks included."""
         self.attempts = Family(
-            ("domain", "server", "method", "tool", "outcome"),
+            ("domain", "server", "method", "tool", "code", "outcome"),
             group_by=1,
             limit=max_series,
             places=places,
@@ -60,6 +60,14 @@ class MetricStore:
             ("server", "replica", "outcome"), group_by=0, limit=max_series, places=places, keeps_group=True
         )
         """Background health probes."""
+        self.sessions = Family(
+            ("server", "replica", "outcome"), group_by=0, limit=max_series, places=places, keeps_group=True
+        )
+        """How long connections lasted that have ended."""
+        self.served = Family(
+            ("method", "tool", "transport", "code", "outcome"), group_by=0, limit=max_series, places=places
+        )
+        """Requests the gateway answered."""
         self.loop_lag = Series((), Windows())
         self.tallies = {
             "retries": Tally("server", "tool", "reason", limit=max_series),
@@ -92,7 +100,14 @@ class MetricStore:
     @property
     def families(self) -> dict[str, Family]:
         """Every family of series, by what it measures."""
-        return {"requests": self.requests, "tools": self.tools, "attempts": self.attempts, "probes": self.probes}
+        return {
+            "requests": self.requests,
+            "tools": self.tools,
+            "attempts": self.attempts,
+            "probes": self.probes,
+            "sessions": self.sessions,
+            "served": self.served,
+        }
 
     def note(self, series: Series, duration: float) -> None:
         """Record one `duration` (s) that ends now. One that is negative or not finite counts as 0: the request was."""

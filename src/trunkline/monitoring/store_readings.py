@@ -8,7 +8,7 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
-from trunkline.monitoring.catalogue import COUNTERS, HistogramSpec
+from trunkline.monitoring.catalogue import CODE_LABEL, COUNTERS, HistogramSpec
 from trunkline.monitoring.labels import Labels, paired
 from trunkline.monitoring.readings import Distribution, Reading
 from trunkline.monitoring.series import Series
@@ -38,8 +38,10 @@ def distributions(store: MetricStore, spec: HistogramSpec, known: dict[Series, L
 def _labels(spec: HistogramSpec, series: Series) -> Labels:
     names, values = spec.labels, series.labels
     if spec.error_type and values[-1] != "ok":
+        code = values[names.index(CODE_LABEL)] if CODE_LABEL in names else ""
         # The conventions' word for an error without a class of its own.
-        names, values = (*names, "error_type"), (*values, "_OTHER" if values[-1] == "error" else values[-1])
+        kind = "_OTHER" if values[-1] == "error" else values[-1]
+        names, values = (*names, "error_type"), (*values, code or kind)
     return paired(names, values)
 
 

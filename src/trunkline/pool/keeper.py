@@ -102,6 +102,7 @@ class Keeper:
                 in_flight=connection.in_flight_at_end,
                 ready=ready,
                 deliberate=connection.was_retired,
+                lasted=0.0 if connection.ready_at is None else now - connection.ready_at,
             )
         )
 

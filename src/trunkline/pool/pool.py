@@ -14,7 +14,7 @@ from mcp_types import Result, ServerCapabilities, Tool
 from trunkline import clock
 from trunkline.call import Call
 from trunkline.endpoint import Endpoint, StdioEndpoint, place_of
-from trunkline.errors import CallError, ServerUnavailable
+from trunkline.errors import CallError, ServerError, ServerUnavailable
 from trunkline.events import AttemptFinished, Emit, ListingChanged, ResourceUpdated
 from trunkline.policy import ServerPolicy
 from trunkline.pool.connection import Connection
@@ -143,11 +143,11 @@ class Pool:
             raise
         finally:
             self._ledger.take_back(connection)
-            outcome = self._tell_attempt(call, started, outcome)
+            outcome = self._tell_attempt(call, started, outcome, failure)
             if span is not None:
                 span.end(outcome, failure)
 
-    def _tell_attempt(self, call: Call, started: float, outcome: str) -> str:
+    def _tell_attempt(self, call: Call, started: float, outcome: str, failure: CallError | None) -> str:
         """Tell of an attempt that has ended; returns how it did, as it was told."""
         now = clock.now()
         call.server_time = now - started
@@ -166,6 +166,7 @@ class Pool:
                 duration=now - started,
                 delivery=call.delivery,
                 trace_id=None if call.span is None else call.span.trace_id,
+                error_code=failure.error_code if isinstance(failure, ServerError) else None,
             )
         )
         return outcome

@@ -169,7 +169,7 @@ async def test_every_event_says_when_where_and_how_long() -> None:
     assert place.record.events[:5] == [
         ConnectStarted(10.0, "s", "s#2"),
         ConnectionOpened(12.0, "s", "s#2", "2026-07-28", 2.0),
-        ConnectionEnded(15.0, "s", "s#2", reason="replaced", in_flight=1, ready=0, deliberate=True),
+        ConnectionEnded(15.0, "s", "s#2", reason="replaced", in_flight=1, ready=0, deliberate=True, lasted=3.0),
         ConnectStarted(15.0, "s", "s#2"),
         ConnectFailed(17.0, "s", "s#2", reason="down for repairs", failures=1, delay=failed.delay, ready=0),
     ]
@@ -185,7 +185,7 @@ async def test_a_connection_that_was_lost_is_told_as_such() -> None:
 
     ended = place.record.of(ConnectionEnded)[0]
     assert ended == ConnectionEnded(
-        5.0, "s", "s#2", reason="the in-process server ended", in_flight=0, ready=0, deliberate=False
+        5.0, "s", "s#2", reason="the in-process server ended", in_flight=0, ready=0, deliberate=False, lasted=5.0
     )
 
 
