@@ -391,5 +391,16 @@ LEDGER = (
         "Names, units, buckets and attributes are held against OpenTelemetry's conventions for MCP and GenAI, of a "
         "version that is written down",
     ),
+    Requirement(
+        "G4",
+        "issue 5, See everything",
+        "Debian's Prometheus scrapes all three formats and has what was recorded; `promtool check metrics` is clean; "
+        "classic counts equal prometheus_client's on the same inputs",
+    ),
+    Requirement(
+        "G5",
+        "issue 5, See everything",
+        "Quantiles through native histograms are within 1 % on three distributions",
+    ),
 )
 """In the order of the sources."""
