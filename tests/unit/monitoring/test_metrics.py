@@ -315,7 +315,7 @@ def test_folding_stops_to_breathe_after_each_slice_and_leaves_nothing_behind(met
         metrics.record("domain 0", "run", duration=0.1)
     assert breaths >= 50
     pending = {name: sum(len(series.pending) for series in family) for name, family in metrics.store.families.items()}
-    assert pending == {"requests": breaths, "tools": 0, "attempts": 0, "probes": 0}
+    assert {name: hits for name, hits in pending.items() if hits} == {"requests": breaths}
     metrics.fold()
     assert sum(len(series.pending) for series in metrics.store.requests) == 0
 
