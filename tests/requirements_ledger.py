@@ -402,5 +402,16 @@ LEDGER = (
         "issue 5, See everything",
         "Quantiles through native histograms are within 1 % on three distributions",
     ),
+    Requirement(
+        "G13",
+        "issue 5, See everything",
+        "Several worker processes are merged truthfully: a scrape of any is the sum, counters never fall when one is "
+        "killed, and its gauges go",
+    ),
+    Requirement(
+        "GRAFANA",
+        "issue 5, See everything",
+        "`trunkline export grafana`: a dashboard whose every query returns data against a live Prometheus",
+    ),
 )
 """In the order of the sources."""

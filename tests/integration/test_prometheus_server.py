@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from math import inf
+from math import inf, isfinite
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,22 @@ import pytest
 from mcp import Client, MCPError
 
 from tests.servers.prometheus_servers import PATIENCE, Prometheus, in_text, page, prometheus
+from trunkline.call import Delivery
+from trunkline.cli.main import main
+from trunkline.events import (
+    AttemptFinished,
+    CallFinished,
+    CircuitChanged,
+    ConnectFailed,
+    ConnectionEnded,
+    ConnectionOpened,
+    Event,
+    HedgeStarted,
+    LoopLagged,
+    RequestServed,
+    RetryScheduled,
+    ServerProbed,
+)
 from trunkline.monitoring.buckets import BOUNDS, FAST_BOUNDS, MCP_BOUNDS
 from trunkline.monitoring.metrics import MetricsCollector
 from trunkline.monitoring.prometheus import PrometheusExporter
@@ -56,6 +72,38 @@ VALUES = distributions()
 SKEWED = ("lognormal", "bimodal", "pareto")
 
 
+EVENTS: tuple[Event, ...] = (
+    CallFinished(
+        0.0, "1", "tools/call", "s_run", "speech", "s", "ok", 0.3, 1, "hit", "static", may_have_run=True, tracked=False
+    ),
+    CallFinished(
+        0.0,
+        "1",
+        "tools/call",
+        "s_run",
+        "speech",
+        "s",
+        "BulkheadFull",
+        0.1,
+        1,
+        "miss",
+        None,
+        may_have_run=True,
+        tracked=False,
+    ),
+    AttemptFinished(0.0, "1", "tools/call", "s_run", "speech", "s", None, "AttemptTimeout", 0.3, Delivery.UNKNOWN),
+    RetryScheduled(0.0, "1", "s_run", "s", 1, 0.1, "AttemptTimeout"),
+    HedgeStarted(0.0, "1", "s_run", "s", 0.1),
+    CircuitChanged(0.0, "s", None, "closed", "open", "ratio"),
+    ConnectionOpened(0.0, "s", None, "2026-07-28", 0.1),
+    ConnectionEnded(0.0, "s", None, "eof", in_flight=0, ready=1, lasted=5.0),
+    ConnectFailed(0.0, "s", None, "refused", 1, 0.1, 0),
+    ServerProbed(0.0, "s", None, healthy=True, duration=0.01, reason=""),
+    RequestServed(0.0, "tools/call", "s_run", "tcp", "ok", 0.3),
+    LoopLagged(0.0, 0.01),
+)
+
+
 @dataclass
 class Scraped:
     """What was scraped, and who did."""
@@ -77,14 +125,32 @@ def scraped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scraped]:
     with (
         gateway(folder) as url,
         page(MetricsPage(PrometheusExporter(metrics))) as application,
+        page(Eventful()) as eventful,
         page(in_text(f"{url}/metrics")) as text,
     ):
-        jobs = {"gateway": f"{url}/metrics", "application": f"{application}/metrics"}
+        jobs = {
+            "gateway": f"{url}/metrics",
+            "application": f"{application}/metrics",
+            "eventful": f"{eventful}/metrics",
+        }
         with (
             prometheus(folder / "classic", jobs | {"text": text + "/"}) as classic,
             prometheus(folder / "native", jobs, native=True) as native,
         ):
             yield Scraped(url, application, classic, native)
+
+
+class Eventful:
+    """A page of metrics of which more happens at every scrape: an application where everything goes wrong at times."""
+
+    def __init__(self) -> None:
+        self.metrics = MetricsCollector()
+        self.page = MetricsPage(PrometheusExporter(self.metrics))
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        for event in EVENTS:
+            self.metrics.observe(event)
+        await self.page(scope, receive, send)
 
 
 @contextmanager
@@ -201,3 +267,22 @@ def test_native_histograms_have_the_count_and_the_sum_of_what_was_recorded(scrap
     series = f'{REQUESTS}{{domain="{domain}"}}'
     assert scraped.native.number(f"histogram_count({series})") == len(VALUES[domain])
     assert scraped.native.number(f"histogram_sum({series})") == pytest.approx(sum(VALUES[domain]), rel=1e-12)
+
+
+@pytest.mark.requirement("GRAFANA")
+@pytest.mark.parametrize("kind", ["classic", "native"])
+def test_every_query_of_the_dashboard_for_grafana_finds_numbers(scraped: Scraped, kind: str, tmp_path: Path) -> None:
+    target = tmp_path / "dashboard.json"
+    assert main(["export", "grafana", "--out", str(target)]) == 0
+    panels = json.loads(target.read_text("utf-8"))["panels"]
+    server: Prometheus = getattr(scraped, kind)
+    targets = [(panel["title"], target["expr"]) for panel in panels for target in panel.get("targets", ())]
+    assert len(targets) > 30
+    silent = [(title, expression) for title, expression in targets if not numbers(server, expression)]
+    assert silent == []
+
+
+def numbers(server: Prometheus, expression: str) -> list[float]:
+    """What a query of a panel finds; Grafana puts in its window, four scrapes by default."""
+    found = server.query(expression.replace("$__rate_interval", "30s"))
+    return [value for value in found.values() if isfinite(value)]

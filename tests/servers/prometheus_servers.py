@@ -30,7 +30,10 @@ class Prometheus:
 
     def query(self, expression: str) -> dict[tuple[tuple[str, str], ...], float]:
         """What an instant query finds now, by labels without job and instance."""
-        answer = httpx2.get(f"{self.url}/api/v1/query", params={"query": expression}, timeout=10.0).json()
+        response = httpx2.get(f"{self.url}/api/v1/query", params={"query": expression}, timeout=10.0)
+        if response.status_code == 503:
+            response.raise_for_status()
+        answer = response.json()
         assert answer["status"] == "success", f"{expression}: {answer}"
         assert not answer.get("warnings"), answer
         found = {}
@@ -60,7 +63,7 @@ async def _holds(condition: Callable[[], object]) -> bool:
     """Whether `condition` came to hold in time."""
     with anyio.move_on_after(PATIENCE):
         while True:
-            with suppress(httpx2.TransportError):  # it does not listen yet
+            with suppress(httpx2.HTTPError):  # it does not listen, or is not ready yet
                 if condition():
                     return True
             await anyio.sleep(0.1)

@@ -40,7 +40,7 @@ def alert_readings(alerts: AlertManager) -> Iterator[Reading]:
     states: dict[tuple[str, ...], float] = dict.fromkeys([("pending",), ("firing",), ("recovering",)], 0.0)
     for alert in alerts.active():
         states[alert.state,] += 1
-    yield Reading("trunkline_alerts", "gauge", "Alerts by their state.", states, ("state",))
+    yield Reading("trunkline_alerts", "gauge", "Alerts by their state.", states, ("state",), merge="max")
     told: dict[tuple[str, ...], float] = {
         (sink.name, result): float(number)
         for sink in alerts.sinks()

@@ -16,6 +16,7 @@ from trunkline.alerts.yaml_text import yaml_text
 from trunkline.cli.config_file import find, read
 from trunkline.cli.exits import FAILED, FINE, CommandError
 from trunkline.gateway.openapi import document
+from trunkline.monitoring.grafana import grafana_dashboard
 from trunkline.policy import AlertSettings, DomainPolicy
 
 __all__ = ["run"]
@@ -39,6 +40,10 @@ def _openapi(_options: argparse.Namespace) -> str:
     return _json(document("127.0.0.1", 8700))
 
 
+def _grafana(_options: argparse.Namespace) -> str:
+    return _json(grafana_dashboard())
+
+
 def _json(value: Any) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
 
@@ -56,6 +61,7 @@ def _prometheus_rules(options: argparse.Namespace) -> str:
 
 
 _WRITERS: Final[Mapping[str, Callable[[argparse.Namespace], str]]] = {
+    "grafana": _grafana,
     "openapi": _openapi,
     "prometheus-rules": _prometheus_rules,
 }

@@ -139,6 +139,7 @@ def _exports(commands: argparse._SubParsersAction[_Parser]) -> None:
     export = _command(commands, "export", "print what other programs read: API, dashboards, rules")
     export.epilog = _epilog("trunkline export openapi --out openapi.json")
     exports = export.add_subparsers(dest="what", metavar="WHAT", required=True, parser_class=_Parser)
+    _export(exports, "grafana", "a dashboard for Grafana, of all that Prometheus is given")
     _export(exports, "openapi", "the gateway's JSON endpoints as an OpenAPI 3.1 document")
     rules = _export(exports, "prometheus-rules", "the alert rules in force as a rule file for Prometheus")
     rules.add_argument("config", nargs="?", metavar="CONFIG", help=f"{_CONFIG}; without any, the built-in rules")

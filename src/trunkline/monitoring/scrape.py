@@ -12,6 +12,7 @@ import anyio.lowlevel
 
 from trunkline.monitoring.negotiation import CONTENT_TYPES, format_for
 from trunkline.monitoring.prometheus import PrometheusExporter
+from trunkline.monitoring.snapshots import Snapshot
 
 __all__ = ["MetricsPage"]
 
@@ -26,8 +27,10 @@ _ENOUGH: Final = 65536
 class MetricsPage:
     """ASGI application that answers every request with all metrics, in the format that its `Accept` asks for."""
 
-    def __init__(self, exporter: PrometheusExporter) -> None:
+    def __init__(self, exporter: PrometheusExporter, gathered: Callable[[], Awaitable[Snapshot]] | None = None) -> None:
+        """Serve what `exporter` exports, or, of several worker processes, what is `gathered`."""
         self._exporter = exporter
+        self._gathered = gathered
 
     def __repr__(self) -> str:
         return f"<MetricsPage of {self._exporter!r}>"
@@ -36,11 +39,18 @@ class MetricsPage:
         """Answer one request; each few milliseconds of work others run."""
         accept = ",".join(value.decode("latin-1") for name, value in scope["headers"] if name == b"accept")
         form = format_for(accept)
-        headers = [(b"content-type", CONTENT_TYPES[form].encode()), (b"vary", b"Accept")]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        try:
+            snapshot = None if self._gathered is None else await self._gathered()
+        except OSError as error:
+            # Fewer than were told before would look like counters that began anew.
+            words = f"The metrics of the other workers cannot be read ({type(error).__name__}).\n"
+            await send(_start(503, "text/plain; charset=utf-8"))
+            await send({"type": "http.response.body", "body": words.encode()})
+            return
+        await send(_start(200, CONTENT_TYPES[form]))
         held: list[bytes] = []
         size = 0
-        for piece in self._exporter.pieces(form):
+        for piece in self._exporter.pieces(form, snapshot):
             held.append(piece)
             size += len(piece)
             if size >= _ENOUGH:
@@ -48,3 +58,8 @@ class MetricsPage:
                 held, size = [], 0
             await anyio.lowlevel.checkpoint()
         await send({"type": "http.response.body", "body": b"".join(held)})
+
+
+def _start(status: int, kind: str) -> _Message:
+    headers = [(b"content-type", kind.encode()), (b"vary", b"Accept")]
+    return {"type": "http.response.start", "status": status, "headers": headers}
