@@ -413,5 +413,10 @@ LEDGER = (
         "issue 5, See everything",
         "`trunkline export grafana`: a dashboard whose every query returns data against a live Prometheus",
     ),
+    Requirement(
+        "P10",
+        "goals, Performance",
+        "The cost of a scrape and the stretch others wait for are measured beside Prometheus's own client library",
+    ),
 )
 """In the order of the sources."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from trunkline.cache.cache_manager import CacheManager
 from trunkline.cache.redis_tier import RedisTier
-from trunkline.monitoring.readings import Reading, counted_by
+from trunkline.monitoring.readings import Merge, Reading, counted_by
 
 __all__ = ["cache_readings"]
 
@@ -44,8 +44,8 @@ def _shared(tier: RedisTier) -> Iterator[Reading]:
         "damaged": sum(counts.damaged.values()),
         "unanswered": client.unanswered,
     }
-    up: dict[tuple[str, ...], float] = {(): int(client.is_available)}
-    yield Reading("trunkline_redis_up", "gauge", "1 while the shared cache answers, else 0.", up, merge="min")
+    available = int(client.is_available)
+    yield _gauge("trunkline_redis_up", "1 while the shared cache answers, else 0.", available, merge="min")
     yield counted_by("result", "trunkline_redis_reads", "Reads of the shared cache that came to something.", reads)
     yield _counter("trunkline_redis_writes", "Entries written to the shared cache.", client.written)
     yield _counter("trunkline_redis_dropped_writes", "Entries that were not written.", client.dropped_writes)
@@ -61,5 +61,5 @@ def _counter(name: str, text: str, value: float) -> Reading:
     return Reading(name, "counter", text, {(): value})
 
 
-def _gauge(name: str, text: str, value: float) -> Reading:
-    return Reading(name, "gauge", text, {(): value})
+def _gauge(name: str, text: str, value: float, *, merge: Merge = "sum") -> Reading:
+    return Reading(name, "gauge", text, {(): value}, merge=merge)

@@ -147,3 +147,11 @@ def test_what_the_dashboard_weighs_and_what_watching_costs_is_measured() -> None
     assert float(busy[1]) <= 10
     assert re.search(r"^first data +[\d.]+ ms", printed, re.MULTILINE), printed
     assert re.search(r"viewers, 3 servers +[\d.]+% of a core", printed), printed
+
+
+@pytest.mark.requirement("P10")
+def test_the_cost_of_a_scrape_is_measured_in_each_format_beside_the_client_library() -> None:
+    printed = run("exposition.py", "--quick")
+    for what in ("ours, text", "ours, openmetrics", "ours, protobuf", "prometheus_client, text"):
+        found = re.search(rf"^ *50 series +{what} +[\d.]+ ms .*longest stretch +[\d.]+ ms", printed, re.MULTILINE)
+        assert found, printed

@@ -13,7 +13,7 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 
 from trunkline.monitoring.labels import Labels, clean, paired
 
-__all__ = ["MERGES", "Distribution", "Reading", "ReadingSource", "counted_by"]
+__all__ = ["MERGES", "Distribution", "Merge", "Reading", "ReadingSource", "counted_by"]
 
 Merge: TypeAlias = Literal["sum", "min", "max"]
 

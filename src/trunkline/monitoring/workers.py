@@ -68,7 +68,7 @@ class WorkerSnapshots:
         return f"<WorkerSnapshots {self.name} [{self.failures} failures]>"
 
     async def keep(self) -> None:
-        """Write a snapshot each second until cancelled, and a last one then; a disk that fails costs only these."""
+        """Write a snapshot each second until cancelled, then a last one, and leave. What fails on disk is counted."""
         try:
             while True:
                 await self._write_in_thread()
@@ -76,6 +76,7 @@ class WorkerSnapshots:
         finally:
             with anyio.CancelScope(shield=True):
                 await self._write_in_thread()
+            self.leave()
 
     async def gathered(self) -> Snapshot:
         """Return the metrics of all workers added up.
