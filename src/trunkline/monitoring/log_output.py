@@ -23,6 +23,8 @@ _GRACE: Final = 5.0
 """Seconds the thread may take to write what is left."""
 _LOOK: Final = 1.0
 """Seconds between looks for repeats that have ended, while there are any."""
+_AUDIT: Final = "trunkline.audit"
+"""The logger whose records are all written, however alike: who used what."""
 _TEMPLATE: Final = 200
 """Characters of a message by which it is told from others."""
 
@@ -106,7 +108,7 @@ class QueuedOutput(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Put a record into the queue, if there is room and it is not one of too many alike."""
         before = 0
-        if record.levelno > logging.DEBUG:
+        if record.levelno > logging.DEBUG and record.name != _AUDIT:
             admitted = self.repeats.admit(_kind(record), time.monotonic())
             if admitted is None:
                 return

@@ -19,7 +19,7 @@ from trunkline.policy import LoggingPolicy, RepeatsPolicy
 ROOT = Path(__file__).parents[3]
 TEXT = (ROOT / "docs" / "logging.md").read_text("utf-8")
 EXAMPLES = "\n".join(path.read_text("utf-8") for path in (ROOT / "docs_src" / "logging").glob("*.py"))
-ROWS = re.findall(r"^\| `trunkline\.(\w+)` \| `(\w+)` \| ([^|]+) \| [^|]+ \|$", TEXT, re.MULTILINE)
+ROWS = re.findall(r"^\| `trunkline\.([\w.]+)` \| `(\w+)` \| ([^|]+) \| [^|]+ \|$", TEXT, re.MULTILINE)
 CONSTANT = {id(ours._DEBUG): "DEBUG", id(ours._INFO): "INFO", id(ours._WARNING): "WARNING"}
 
 

@@ -107,6 +107,7 @@ def test_repeats_are_counted_and_the_count_is_told_in_the_end(root: logging.Logg
     for number in range(7):
         logging.getLogger("app").warning("still broken: %d", number, extra={"trunkline_server": "stt"})
         logging.getLogger("app").debug("detail %d", number)
+        logging.getLogger("trunkline.audit").info("tool_used")
     logging.getLogger("app").warning("still broken: %d", 0, extra={"trunkline_server": "tts"})
     log()
     told = lines(stream)
@@ -116,6 +117,7 @@ def test_repeats_are_counted_and_the_count_is_told_in_the_end(root: logging.Logg
         "still broken: 0",
     ]
     assert sum(line["event"].startswith("detail") for line in told) == 7
+    assert sum(line["event"] == "tool_used" for line in told) == 7, "an audit has no gaps"
     last = told[-1]
     assert (last["event"], last["trunkline_suppressed"], last["trunkline_event"], last["trunkline_server"]) == (
         "log_repeats_suppressed",
