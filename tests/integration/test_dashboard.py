@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,7 +37,9 @@ FLAGS = [
     "--disable-sync",
 ]
 PATIENCE = 20_000
-"""Milliseconds for anything to be shown: how fast it is on a machine at rest, benchmarks/dashboard.py says."""
+"""Milliseconds for anything to be shown; the machine may be busy."""
+PROMISED = 2.0
+"""Seconds from a server's death to the page that says so, the best of three: that is the promise, E4."""
 RULES = {
     "light": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]},
     "dark": {"type": "rule", "values": ["color-contrast"]},
@@ -164,13 +167,27 @@ def seen(gateway: Gateway, browser: Browser) -> Iterator[Seen]:
     page.close()
 
 
+def seconds_until_told(page: Page, gateway: Gateway) -> float:
+    """Kill the server, and wait until the page no longer says that all is well."""
+    gateway.take_away()
+    began = time.monotonic()
+    expect(page.locator("#overall")).not_to_have_attribute("data-state", "healthy", timeout=PATIENCE)
+    return time.monotonic() - began
+
+
 def test_the_page_says_that_a_server_was_killed_what_fires_and_when_it_is_back(seen: Seen, gateway: Gateway) -> None:
     page = seen.page
     row = page.locator("#servers tbody tr", has_text="search")
     assert seen.violations() == []
-    gateway.take_away()
+    took = seconds_until_told(page, gateway)
+    for _ in range(2):
+        if took <= PROMISED:
+            break
+        gateway.give_back()
+        expect(page.locator("#overall")).to_have_attribute("data-state", "healthy", timeout=2 * PATIENCE)
+        took = seconds_until_told(page, gateway)
+    assert took <= PROMISED
     try:
-        expect(page.locator("#overall")).not_to_have_attribute("data-state", "healthy", timeout=PATIENCE)
         expect(row).to_contain_text("down", timeout=PATIENCE)
         expect(page.locator("#sentence")).to_contain_text("Of 2 servers, 1 is down.")
         expect(page.locator("#since")).to_contain_text("Since ")

@@ -88,8 +88,7 @@ class AlertManager:
 
     def active(self) -> tuple[Alert, ...]:
         """Every alert that is pending, firing or recovering: firing ones and severe ones first."""
-        now = self._store.clock()
-        alerts = [self._alert(tracked, now) for tracked in self._tracked.values()]
+        alerts = [tracked.alert() for tracked in self._tracked.values()]
         return tuple(
             sorted(
                 alerts, key=lambda alert: (_RANKS.index(alert.state), _SEVERITIES.index(alert.severity), alert.since)
@@ -161,16 +160,14 @@ class AlertManager:
                 tracked = self._tracked.get(key)
                 if floor > rule.limit_for(has_fired=tracked is not None and tracked.status.has_fired):
                     seen.add(key)
-                    tracked = tracked or self._tracked.setdefault(key, Tracked(rule, subject))
+                    tracked = tracked or self._tracked.setdefault(key, Tracked(rule, subject, self._store.wall() - now))
                     tracked.value = value
                     tracked.reason = self.sources.reason(rule.policy.of, subject)
         self._unknown = frozenset(unknown)
         self._explain()
         for key, tracked in list(self._tracked.items()):
             self._advance(key, tracked, is_bad=key in seen, now=now)
-        self._notifier.flush(
-            now, lambda: {key: self._alert(it, now) for key, it in self._tracked.items() if it.is_told}
-        )
+        self._notifier.flush(now, lambda: {key: it.alert() for key, it in self._tracked.items() if it.is_told})
 
     def _advance(self, key: AlertKey, tracked: Tracked, *, is_bad: bool, now: float) -> None:
         if tracked.rule.name in self._unknown and not is_bad:
@@ -184,13 +181,13 @@ class AlertManager:
             self._tell_change(tracked, old, now)
         if tracked.status.has_fired and not tracked.is_told and not tracked.inhibited_by:
             tracked.is_told = True
-            self._notifier.tell(key, self._alert(tracked, now), now)
+            self._notifier.tell(key, tracked.alert(), now)
 
     def _end(self, key: AlertKey, tracked: Tracked, now: float) -> None:
         del self._tracked[key]
         old, has_fired = tracked.status.state, tracked.status.has_fired
         tracked.end()
-        alert = replace(self._alert(tracked, now), ended=self._store.wall())
+        alert = replace(tracked.alert(), ended=self._store.wall())
         if old != "inactive":
             self._tell_change(tracked, old, now)
         if has_fired:
@@ -218,9 +215,6 @@ class AlertManager:
     def _rule_of(self, key: AlertKey) -> Rule | None:
         name, subject = key
         return next((rule for rule in self._evaluation.rules if rule.name == name and rule.covers(subject)), None)
-
-    def _alert(self, tracked: Tracked, now: float) -> Alert:
-        return tracked.alert(self._store.wall() - now)
 
     def _tell_change(self, tracked: Tracked, old: AlertState, now: float) -> None:
         self._emit(tracked.change(old, now))

@@ -20,6 +20,8 @@ class Tracked:
 
     rule: Rule
     subject: Subject
+    epoch: float
+    """What the clock of evaluations lacks to seconds since the epoch: taken once, so that beginnings stay as they were."""
     value: float = 0.0
     reason: str = ""
     inhibited_by: str = ""
@@ -45,16 +47,16 @@ class Tracked:
         """It is over."""
         self.status = Status("inactive", self.status.began, self.status.fired)
 
-    def alert(self, epoch: float) -> Alert:
-        """What is shown of it; `epoch` is what the caller's clock lacks to seconds since the epoch."""
+    def alert(self) -> Alert:
+        """What is shown of it."""
         rule, status, labels = self.rule, self.status, self.rule.labels(self.subject)
         return Alert(
             rule=rule.name,
             severity=rule.policy.severity,
             state=status.state,
             labels=labels,
-            since=status.began + epoch,
-            fired=None if status.fired is None else status.fired + epoch,
+            since=status.began + self.epoch,
+            fired=None if status.fired is None else status.fired + self.epoch,
             ended=None,
             value=self.value,
             threshold=1.0 if rule.is_plain and rule.policy.of != "loop" else rule.policy.limit,
@@ -66,7 +68,7 @@ class Tracked:
 
     def change(self, old: AlertState, now: float) -> AlertChanged:
         """The event that tells of its change from `old`."""
-        alert = self.alert(0.0)
+        alert = self.alert()
         subject = ",".join(f"{name}={value}" for name, value in alert.labels.items())
         return AlertChanged(
             at=now,
