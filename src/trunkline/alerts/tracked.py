@@ -21,7 +21,7 @@ class Tracked:
     rule: Rule
     subject: Subject
     epoch: float
-    """What the clock of evaluations lacks to seconds since the epoch: taken once, so that beginnings stay as they were."""
+    """What the clock of evaluations lacks to seconds since the epoch: taken once, so that no beginning moves."""
     value: float = 0.0
     reason: str = ""
     inhibited_by: str = ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
@@ -12,8 +13,10 @@ from urllib.parse import urlsplit
 from trunkline.cli.exits import FAILED, CommandError
 from trunkline.cli.progress import progress
 
-__all__ = ["GatewayAddress"]
+__all__ = ["TOKEN", "GatewayAddress"]
 
+TOKEN: Final = "TRUNKLINE_TOKEN"  # noqa: S105 - its name
+"""The environment variable with the caller's token: on a command line everybody on the machine could read it."""
 _PATIENCE: Final = 10.0
 """Seconds the gateway has for each step of its answer."""
 
@@ -50,6 +53,12 @@ class GatewayAddress:
         kind = HTTPSConnection if self.is_secure else HTTPConnection
         return kind(self.host, self.port, timeout=timeout)
 
+    @staticmethod
+    def headers() -> dict[str, str]:
+        """What says who asks: the caller's token, where the environment has one."""
+        token = os.environ.get(TOKEN)
+        return {"Authorization": f"Bearer {token}"} if token else {}
+
     def ask(self, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """As `fetch`; who waits for long at a terminal is told what for."""
         with progress(f"waiting for the gateway at {self.url} ..."):
@@ -60,9 +69,9 @@ class GatewayAddress:
         connection = self.connection()
         try:
             if body is None:
-                connection.request("GET", self.path(path))
+                connection.request("GET", self.path(path), headers=self.headers())
             else:
-                headers = {"Content-Type": "application/json"}
+                headers = self.headers() | {"Content-Type": "application/json"}
                 connection.request("POST", self.path(path), json.dumps(body), headers)
             answer = connection.getresponse()
             told = json.loads(answer.read())
@@ -75,7 +84,9 @@ class GatewayAddress:
         finally:
             connection.close()
         if answer.status != 200 or not isinstance(told, dict):
-            raise CommandError([_refusal(told, answer.status)], FAILED)
+            words = _refusal(told, answer.status)
+            advice = f"; the environment variable {TOKEN} holds the token to come with" if answer.status == 401 else ""
+            raise CommandError([words + advice], FAILED)
         return told
 
 

@@ -14,7 +14,7 @@ from contextlib import suppress
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from typing import Any, Final, TypeAlias
 
-from trunkline.cli.gateway_requests import GatewayAddress
+from trunkline.cli.gateway_requests import TOKEN, GatewayAddress
 from trunkline.cli.terminal.shown import Away
 from trunkline.gateway.merge_patch import patched
 
@@ -89,8 +89,12 @@ class Feed:
         """Each view, until the stream ends. Raises OSError, HTTPException or ValueError."""
         connection = self._connection = self._address.connection(timeout=_SILENCE)
         try:
-            connection.request("GET", self._address.path("/api/v1/events"), headers={"Accept": "text/event-stream"})
+            headers = self._address.headers() | {"Accept": "text/event-stream"}
+            connection.request("GET", self._address.path("/api/v1/events"), headers=headers)
             answer = connection.getresponse()
+            if answer.status in (401, 403):
+                message = f"it lets in who may watch: set {TOKEN} to the token of such a principal"
+                raise ValueError(message)
             if answer.status != 200:
                 message = f"it answers with status {answer.status}: no gateway of this version, or too many viewers"
                 raise ValueError(message)
