@@ -21,9 +21,9 @@ from trunkline.testing import faults, faulty_http, faulty_stdio
 pytestmark = [pytest.mark.anyio, pytest.mark.resilience, pytest.mark.timeout(600)]
 
 SECONDS = float(os.environ.get("STORM_SECONDS", "1.5"))
-INNOCENTS = 32
-SILENCE = 0.3
-"""Seconds the guilty call is given, where its answer never comes."""
+INNOCENTS = 16
+SILENCE = 0.6
+"""Seconds the guilty call is given, where its answer never comes: enough for its turn among all that are under way."""
 
 NEVER_SENT = {"InvalidArguments", "ToolNotFound", "CircuitOpen", "BulkheadFull", "ServerUnavailable"}
 
