@@ -149,7 +149,7 @@ def _exports(commands: argparse._SubParsersAction[_Parser]) -> None:
 
 
 def _add_token(commands: argparse._SubParsersAction[_Parser]) -> None:
-    token = _command(commands, "token", "make a token for a caller of the gateway, and the lines that let it in")
+    token = _command(commands, "token", "make a token for a caller of the gateway")
     token.epilog = _epilog("trunkline token alice >> trunkline.toml")
     token.add_argument("principal", metavar="NAME", help="whom the gateway will know by it")
 

@@ -105,10 +105,10 @@ def test_a_flood_of_tools_leaves_room_for_domains_and_servers() -> None:
     for number in range(1000):
         store = metrics.store
         store.note(store.tools.find(("speech", "search", f"tool {number}", "ok")), 0.1)
-    for number in range(20):
+    for number in range(15):
         metrics.record(f"domain {number}", "run", duration=0.1)
     assert len(metrics.store.tools.groups) == 32 + 1
-    assert all(metrics.domain(f"domain {number}").requests == 1 for number in range(20))
+    assert all(metrics.domain(f"domain {number}").requests == 1 for number in range(15))
 
 
 @pytest.mark.requirement("CARDINALITY")
