@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final, TypeAlias
 
+import anyio
 import anyio.lowlevel
 
 from trunkline.monitoring.negotiation import CONTENT_TYPES, format_for
@@ -56,8 +57,21 @@ class MetricsPage:
             if size >= _ENOUGH:
                 await send({"type": "http.response.body", "body": b"".join(held), "more_body": True})
                 held, size = [], 0
+                if await _has_left(receive):
+                    return  # A server takes what is sent to nobody without a word, and this answer has not arrived.
             await anyio.lowlevel.checkpoint()
         await send({"type": "http.response.body", "body": b"".join(held)})
+
+
+async def _has_left(receive: _Receive) -> bool:
+    """Whether the reader has gone, as far as is known now."""
+    kind = "http.request"
+    while kind == "http.request":
+        kind = ""
+        with anyio.CancelScope() as scope:
+            scope.cancel()
+            kind = (await receive())["type"]
+    return kind == "http.disconnect"
 
 
 def _start(status: int, kind: str) -> _Message:
