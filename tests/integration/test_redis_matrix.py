@@ -119,9 +119,11 @@ async def test_what_was_told_while_a_receiver_was_away_is_replayed(kind: str) ->
     async with redis_server(kind) as server, FaultProxy("127.0.0.1", server.port) as proxy:
         far = f"redis://127.0.0.1:{proxy.port}"
         async with tier(patient(server.url)) as one, tier(patient(far)) as other:
-            there = Hearing(other)
+            # What waits for more than a moment is told as yet another version, and its own process hears of it.
+            here, there = Hearing(one), Hearing(other)
             told = {f"tag:{number}": b"%d" % number for number in range(300)}
             for _ in range(3):
+                here.bumped.clear()
                 there.bumped.clear()
                 proxy.is_refusing = True
                 proxy.cut()
@@ -130,7 +132,9 @@ async def test_what_was_told_while_a_receiver_was_away_is_replayed(kind: str) ->
                     one.bump({tag: version})
                 await eventually(lambda: one.statistics().unheard == 0)
                 proxy.heal()
-                await eventually(lambda: there.bumped == told, told=lambda: there.bumped.items() ^ told.items())
+                await eventually(
+                    lambda: there.bumped == told | here.bumped, told=lambda: there.bumped.items() ^ told.items()
+                )
                 assert there.gaps == 0
 
 
