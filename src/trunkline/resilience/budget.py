@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from trunkline.resilience.incidents import Incidents
+from trunkline.resilience.incidents import Incidents, Wave
 
 if TYPE_CHECKING:
     from trunkline.policy import RetryPolicy
@@ -52,16 +52,19 @@ class RetryBudget:
         """Pay for one retry; None means that it must not be made.
 
         `timeout`: the attempt before it timed out, which costs more, as it also held its place for long. Retries after
-        the same `incident` (compared by identity: one lost connection) are paid once.
+        the same `incident` (compared by identity: one lost connection) are paid once; those after a `Wave`, as far as
+        that goes.
         """
-        if incident in self._incidents:
+        is_known = incident in self._incidents
+        if is_known and (not isinstance(incident, Wave) or incident.share()):
             self._granted += 1
             return Spent(0.0)
         cost = self._policy.timeout_cost if timeout else self._policy.cost
         if cost > self._balance:
             self._refused += 1
             return None
-        self._incidents.add(incident)
+        if not is_known:
+            self._incidents.add(incident)
         self._granted += 1
         self._balance -= cost
         return Spent(cost)

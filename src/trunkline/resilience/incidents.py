@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections import deque
 from math import inf
 
-__all__ = ["REMEMBERED", "SHARE", "IncidentGrouping", "Incidents"]
+__all__ = ["REMEMBERED", "SHARE", "Incidents", "Wave", "Waves"]
 
 REMEMBERED = 8
 """Incidents kept in mind: the victims of one incident report within moments of each other."""
 
 SHARE = 5
-"""One failure may share an incident for every so many answers since the last one: retries for which nobody pays then
-stay below a fifth of the calls, and the promise of 1.25 attempts per call (R8) holds whatever fails."""
+"""One retry of a wave is free for every so many answers since the last wave: what nobody pays for then stays below a
+fifth of the calls, and the promise of 1.25 attempts per call (R8) holds whatever fails."""
 
 
 class Incidents:
@@ -43,40 +43,51 @@ class Incidents:
         self._latest.clear()
 
 
-class IncidentGrouping:
+class Wave:
+    """Requests of one HTTP session that failed together: one failure to a circuit, and to a budget within limits."""
+
+    __slots__ = ("_shares",)
+
+    def __init__(self, shares: int) -> None:
+        self._shares = shares
+
+    def __repr__(self) -> str:
+        return f"<Wave [{self._shares} more may share what one of it paid]>"
+
+    def share(self) -> bool:
+        """Share what one of the wave has paid; whether that is still to be had."""
+        self._shares -= 1
+        return self._shares >= 0
+
+
+class Waves:
     """Tells which failed requests of one HTTP session are one incident.
 
     Such a session outlives any number of connections. When a server is restarted, all requests under way fail at once,
     and that is one failure. A server that fails whatever is sent to it, in waves of as many requests as there are
     callers, has the same look at every wave; but it answers nothing in between, and what was answered is what
-    entitles to share.
+    entitles to share the price of a retry.
     """
 
-    __slots__ = ("_answered", "_began", "_incident", "_shares")
+    __slots__ = ("_answered", "_began", "_latest")
 
     def __init__(self) -> None:
-        self._incident = object()
+        self._latest = Wave(0)
         self._began = -inf
         self._answered = 0
-        self._shares = 0
 
     def __repr__(self) -> str:
-        return f"<IncidentGrouping [{self._answered} answered since the last, {self._shares} more may share it]>"
+        return f"<Waves [{self._answered} answered since the last, {self._latest!r}]>"
 
     def answered(self) -> None:
         """Note one answer, of whatever content."""
         self._answered += 1
 
-    def of(self, sent: float, now: float) -> object:
-        """Return the incident that the failure of a request is part of; `sent` and `now` are seconds of one clock.
+    def of(self, sent: float, now: float) -> Wave:
+        """Return the wave that the failure of a request is part of; `sent` and `now` are seconds of one clock.
 
-        Requests that were under way together when the first of them failed share one; see `SHARE` for how many.
+        Requests that were under way together when the first of them failed are one.
         """
         if sent > self._began:
-            self._incident, self._began = object(), now
-            self._shares, self._answered = self._answered // SHARE, 0
-            return self._incident
-        if self._shares <= 0:
-            return object()
-        self._shares -= 1
-        return self._incident
+            self._latest, self._began, self._answered = Wave(self._answered // SHARE), now, 0
+        return self._latest

@@ -17,7 +17,7 @@ from trunkline import clock
 from trunkline.call import Call, Delivery, ToolResult
 from trunkline.endpoint import Endpoint, HttpEndpoint
 from trunkline.errors import CallFailed, ConnectionLost, InvalidResult
-from trunkline.resilience.incidents import IncidentGrouping
+from trunkline.resilience.incidents import Waves
 from trunkline.transport.changes import announced
 from trunkline.transport.faults import cause_of, is_lost_session, is_unreachable, translate
 from trunkline.transport.listing import every_page, hints_of, shown
@@ -48,7 +48,7 @@ class Session:
         self._on_lost = on_lost
         self._explain = explain
         self._listed: frozenset[str] = frozenset()
-        self._incidents = IncidentGrouping()
+        self._waves = Waves()
 
     @property
     def era(self) -> str:
@@ -84,7 +84,7 @@ class Session:
             raise
         else:
             wire.delivery = Delivery.ANSWERED
-            self._incidents.answered()
+            self._waves.answered()
             return result
         finally:
             CURRENT_WIRE.reset(token)
@@ -108,7 +108,7 @@ class Session:
     def _incident_of(self, started: float) -> object:
         """A child process is lost once, and the session with it: all its failures are one."""
         is_http = isinstance(self._endpoint, HttpEndpoint)
-        return self._incidents.of(started, clock.now()) if is_http else self
+        return self._waves.of(started, clock.now()) if is_http else self
 
     async def _request(self, call: Call) -> types.Result:
         client, meta = self._client, call.meta
