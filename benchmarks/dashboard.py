@@ -182,7 +182,7 @@ def main() -> None:
     viewers, seconds = (5, 0.5) if asked.quick else (asked.viewers, asked.seconds)
     print(f"page                       {page_bytes() / 1e3:8.1f} kB")
     gateway(viewers, seconds)
-    anyio.run(many_servers, asked.servers, 2 if asked.quick else 30)
+    anyio.run(many_servers, asked.servers, 8 if asked.quick else 30)
 
 
 if __name__ == "__main__":
