@@ -236,6 +236,7 @@ MISTAKES: Final[dict[str, tuple[Callable[[pytest.MonkeyPatch], None], int]]] = {
 """Each with a seed that is known to show it, so that nobody waits for those that do not; others follow."""
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_a_mistake_made_on_purpose_is_found(mistake: str, monkeypatch: pytest.MonkeyPatch) -> None:
     make, first = MISTAKES[mistake]
