@@ -15,7 +15,7 @@ from trunkline.config.policies import overlay
 from trunkline.config.report import Report
 from trunkline.policy import GatewaySettings, PrincipalPolicy
 
-__all__ = ["read_gateway"]
+__all__ = ["is_loopback", "read_gateway"]
 
 _PATH: Final[KeyPath] = ("trunkline", "gateway")
 _HOST: Final = re.compile(r"[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]")
@@ -64,7 +64,7 @@ def _check_address(jwks: str, report: Report) -> None:
     try:
         parts = urlsplit(jwks)
         is_safe = parts.scheme not in ("http", "https") or (
-            bool(parts.hostname) and (parts.scheme == "https" or _is_loopback(parts.hostname or ""))
+            bool(parts.hostname) and (parts.scheme == "https" or is_loopback(parts.hostname or ""))
         )
     except ValueError:
         is_safe = False
@@ -72,7 +72,8 @@ def _check_address(jwks: str, report: Report) -> None:
         report.mismatch((*_PATH, "jwt", "jwks"), "an https address (http on a loopback address only) or a path")
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether `host` is an address of this machine itself: `localhost`, 127.0.0.0/8 or ::1."""
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -20,11 +20,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from trunkline.config.gateway import is_loopback
 from trunkline.gateway import status
 from trunkline.gateway.audience import Audience
 from trunkline.gateway.authentication import Authentication
 from trunkline.gateway.caching import cache_routes
-from trunkline.gateway.guard import Guard, is_loopback, refusal, require_protection
+from trunkline.gateway.guard import Guard, refusal, require_protection
 from trunkline.gateway.openapi import document
 from trunkline.gateway.principals import principal_of
 from trunkline.gateway.server import build_server, http_endpoint

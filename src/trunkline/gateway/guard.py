@@ -16,10 +16,11 @@ from starlette.datastructures import MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from trunkline.config.gateway import is_loopback
 from trunkline.errors import ConfigError
 from trunkline.policy import GatewaySettings
 
-__all__ = ["SECURITY_HEADERS", "Guard", "is_loopback", "refusal", "require_protection"]
+__all__ = ["SECURITY_HEADERS", "Guard", "refusal", "require_protection"]
 
 _POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -39,14 +40,6 @@ SECURITY_HEADERS: Final[tuple[tuple[str, str], ...]] = (
 
 _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "[::1]"})
 _AUTHORITY: Final = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(?::[0-9]{1,5})?")
-
-
-def is_loopback(host: str) -> bool:
-    """Whether `host` is an address of this machine itself: `localhost`, 127.0.0.0/8 or ::1."""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def require_protection(host: str, settings: GatewaySettings) -> None:
