@@ -18,6 +18,9 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import Any, Final
 
+from mcp.server.context import HandlerResult
+from mcp_types import CallToolResult
+
 from trunkline.errors import (
     AttemptTimeout,
     BulkheadFull,
@@ -34,7 +37,7 @@ from trunkline.errors import (
     ToolNotFound,
 )
 
-__all__ = ["CODES", "code_of", "data_of", "message_of"]
+__all__ = ["CODES", "MISTAKES", "code_of", "data_of", "is_tool_error", "message_of"]
 
 CODES: Final = MappingProxyType(
     {
@@ -54,6 +57,18 @@ CODES: Final = MappingProxyType(
     }
 )
 """The JSON-RPC code of each class of error; a class that is not named here has its parent's."""
+
+MISTAKES: Final = frozenset({-32700, -32600, -32601, -32602, -32002})
+"""Codes for a mistake of the caller, which the conventions do not count as errors of the server that says so."""
+
+
+def is_tool_error(result: HandlerResult) -> bool:
+    """Whether what a handler returned says that a tool failed; a handler may return a model or what goes out."""
+    match result:
+        case CallToolResult(is_error=True) | {"isError": True}:
+            return True
+        case _:
+            return False
 
 
 def code_of(error: CallError) -> int:

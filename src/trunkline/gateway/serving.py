@@ -6,11 +6,12 @@ from typing import Any, Final
 
 from mcp import MCPError
 from mcp.server.context import CallNext, HandlerResult, ServerMiddleware, ServerRequestContext
-from mcp_types import INTERNAL_ERROR, INVALID_PARAMS, CallToolResult
+from mcp_types import INTERNAL_ERROR, INVALID_PARAMS
 from pydantic import ValidationError
 
 from trunkline import clock
 from trunkline.events import Emit, RequestServed
+from trunkline.gateway.codes import MISTAKES, is_tool_error
 from trunkline.registry.tool_registry import ToolRegistry
 
 __all__ = ["told"]
@@ -33,9 +34,6 @@ _METHODS: Final = frozenset(
 )
 """What can be asked and is answered at once: of MCP's own methods all but those that keep a stream open."""
 
-_MISTAKES: Final = frozenset({-32700, -32600, -32601, INVALID_PARAMS, -32002})
-"""Codes for a mistake of the caller, which the conventions do not count as errors of the server that says so."""
-
 
 def told(emit: Emit, registry: ToolRegistry) -> ServerMiddleware[Any]:
     """Return the middleware; `registry` says which names of tools may become labels."""
@@ -47,11 +45,11 @@ def told(emit: Emit, registry: ToolRegistry) -> ServerMiddleware[Any]:
         outcome, code = "cancelled", None
         try:
             result = await call_next(ctx)
-            outcome = "tool_error" if isinstance(result, CallToolResult) and result.is_error else "ok"
+            outcome = "tool_error" if is_tool_error(result) else "ok"
             return result
         except MCPError as error:
             code = error.error.code
-            outcome = "ok" if code in _MISTAKES else "error"
+            outcome = "ok" if code in MISTAKES else "error"
             raise
         except ValidationError:
             outcome, code = "ok", INVALID_PARAMS

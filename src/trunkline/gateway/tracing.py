@@ -6,20 +6,19 @@ spans to go: this one's go where the calls' do.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-import mcp_types as types
 from mcp import MCPError
 from mcp.server.context import CallNext, HandlerResult, ServerMiddleware, ServerRequestContext
+from mcp_types import INVALID_PARAMS
 from pydantic import ValidationError
+
+from trunkline.gateway.codes import MISTAKES, is_tool_error
 
 if TYPE_CHECKING:
     from trunkline.monitoring.otel.spans import OpenTelemetryTracer
 
 __all__ = ["traced"]
-
-_CALLERS_FAULTS: Final = frozenset({-32700, -32600, -32601, -32602, -32002})
-"""JSON-RPC codes that say the caller was mistaken: by the conventions no errors of a server."""
 
 
 def traced(tracer: OpenTelemetryTracer | None) -> ServerMiddleware[None]:
@@ -42,18 +41,14 @@ def traced(tracer: OpenTelemetryTracer | None) -> ServerMiddleware[None]:
         error, code = None, None
         try:
             result = await call_next(ctx)
-            match result:
-                case types.CallToolResult(is_error=True) | {"isError": True}:
-                    error = "tool_error"
-                case _:
-                    pass
+            error = "tool_error" if is_tool_error(result) else None
             return result
         except MCPError as failure:
             code = str(failure.error.code)
-            error = None if failure.error.code in _CALLERS_FAULTS else code
+            error = None if failure.error.code in MISTAKES else code
             raise
         except ValidationError:
-            code = str(types.INVALID_PARAMS)
+            code = str(INVALID_PARAMS)
             raise
         except Exception as failure:
             error = type(failure).__name__
