@@ -155,6 +155,7 @@ class AlertManager:
             if findings is None:
                 unknown.add(rule.name)
                 continue
+            reasons = self.sources.reasons(rule.policy.of)
             for subject, value, floor in findings:
                 key = (rule.name, subject)
                 tracked = self._tracked.get(key)
@@ -162,7 +163,7 @@ class AlertManager:
                     seen.add(key)
                     tracked = tracked or self._tracked.setdefault(key, Tracked(rule, subject, self._store.wall() - now))
                     tracked.value = value
-                    tracked.reason = self.sources.reason(rule.policy.of, subject)
+                    tracked.reason = reasons.get(subject, "")
         self._unknown = frozenset(unknown)
         self._explain()
         for key, tracked in list(self._tracked.items()):

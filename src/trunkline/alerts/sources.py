@@ -41,9 +41,9 @@ class Sources:
 
     def values(self, of: AlertSubject) -> dict[Subject, float]:
         """The present value of each subject: 1 for a bad state, else 0; of the loop, seconds."""
-        report = None if self._health is None else self._health()
         match of:
             case "circuit":
+                report = self._report()
                 known = None if report is None else {part.name for part in report.servers}
                 return {
                     where: float(state != "closed")
@@ -52,16 +52,20 @@ class Sources:
                     if known is None or where[0] in known
                 }
             case "loop":
+                report = self._report()
                 return {} if report is None else {(): report.loop_lag}
             case _:
-                return {subject: float(part.state == "down") for subject, part in self._parts(of, report)}
+                return {subject: float(part.state == "down") for subject, part in self._parts(of)}
 
-    def reason(self, of: AlertSubject, subject: Subject) -> str:
-        """Why a server or a dependency is not well; empty where it is not known."""
-        report = None if self._health is None else self._health()
-        return next((part.reason for name, part in self._parts(of, report) if name == subject), "")
+    def reasons(self, of: AlertSubject) -> dict[Subject, str]:
+        """Why each server or dependency is not well, as far as that is known."""
+        return {subject: part.reason for subject, part in self._parts(of)}
 
-    def _parts(self, of: AlertSubject, report: HealthReport | None) -> Iterator[tuple[Subject, DependencyHealth]]:
+    def _report(self) -> HealthReport | None:
+        return None if self._health is None else self._health()
+
+    def _parts(self, of: AlertSubject) -> Iterator[tuple[Subject, DependencyHealth]]:
+        report = self._report() if of in ("dependency", "health") else None
         if report is None:
             return
         if of == "dependency":

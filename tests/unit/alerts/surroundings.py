@@ -27,6 +27,7 @@ class World:
         self.health: dict[tuple[str, str], HealthState] = {}
         self.others: dict[str, HealthState] = {}
         self.lag = 0.0
+        self.reports = 0
         self.events: list[Event] = []
         self.metrics = MetricsCollector(clock=lambda: self.now, wall=lambda: EPOCH + self.now)
         settings = AlertSettings(rules=rules or BUILT_IN_RULES, group_wait=0.0)
@@ -35,6 +36,7 @@ class World:
         )
 
     def report(self) -> HealthReport:
+        self.reports += 1
         names = dict.fromkeys(server for server, _ in self.health)
         servers = tuple(self._server(name) for name in names)
         others = tuple(DependencyHealth(name, state, EPOCH, "gone") for name, state in self.others.items())

@@ -143,6 +143,17 @@ def test_of_several_replicas_the_one_that_is_down_is_named() -> None:
     }
 
 
+def test_what_reading_health_costs_does_not_grow_with_how_many_servers_are_down() -> None:
+    reports: list[int] = []
+    for number in (1, 50):
+        world = World()
+        world.health.update(((f"s{index}", ""), "down") for index in range(number))
+        world.alerts.evaluate()
+        assert {alert.reason for alert in world.alerts.active()} == {"gone"}
+        reports.append(world.reports)
+    assert reports[0] == reports[1]
+
+
 def test_a_loop_that_lags_for_long_is_an_alert() -> None:
     world = World()
     world.lag = 0.25
