@@ -61,11 +61,10 @@ class Authentication:
         refused: JSONResponse | None
         try:
             principal = await self._caller(scope)
-        except KeysUnavailable as error:
-            refused = refusal(503, "keys_unavailable", f"nobody can be recognised now: {error}")
-            refused.headers["Retry-After"] = str(ceil(PAUSE))
-        else:
             refused = self._refusal(scope, principal)
+        except KeysUnavailable as error:
+            # A probe that shows a token is answered all the same, as nobody in particular.
+            refused = None if scope["path"] in _OPEN else _unavailable(error)
         if refused is not None:
             await refused(scope, receive, send)
             return
@@ -121,6 +120,12 @@ class Authentication:
             self._limits.popitem(last=False)
         now = anyio.current_time()
         return known[1].expected_wait(now) if known[1].reserve(now, until=now) is None else 0.0
+
+
+def _unavailable(error: KeysUnavailable) -> JSONResponse:
+    answer = refusal(503, "keys_unavailable", f"nobody can be recognised now: {error}")
+    answer.headers["Retry-After"] = str(ceil(PAUSE))
+    return answer
 
 
 def _token_of(header: bytes) -> str | None:

@@ -177,6 +177,8 @@ async def test_without_keys_a_caller_is_told_that_nobody_can_be_recognised(
         assert told.headers["retry-after"] == "30"
         assert str(issuer.server_port) not in told.text
         assert (await client.get("/metrics")).status_code == 401
+        probe = await client.get("/health/live", headers={"Authorization": f"Bearer {signed()}"})
+        assert probe.status_code == 200, "nobody needs to be recognised to ask whether the gateway lives"
 
 
 async def test_nobody_listens_where_the_keys_should_be(issuer: ThreadingHTTPServer) -> None:
