@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import anyio
+from mcp import MCPError
 
 from trunkline.errors import CallError
 from trunkline.gateway.principals import Principal
@@ -24,7 +25,7 @@ class Use:
     """One use of a tool, while it lasts."""
 
     outcome: str = "cancelled"
-    """`ok`, `tool_error`, the code of an error, or `cancelled`."""
+    """`ok`, `tool_error`, the code of an error, `refused`, `error` for a bug of ours, or `cancelled`."""
 
 
 class Audit:
@@ -41,6 +42,12 @@ class Audit:
             yield use
         except CallError as error:
             use.outcome = error.code
+            raise
+        except MCPError:
+            use.outcome = "refused"
+            raise
+        except Exception:
+            use.outcome = "error"
             raise
         finally:
             if self._is_wanted():

@@ -61,12 +61,9 @@ class Requests:
     async def call_tool(self, ctx: _Context, params: types.CallToolRequestParams) -> types.CallToolResult:
         """One call of a tool, with its provenance; what is wrong with arguments is a result for the model to read."""
         principal, client = self._caller(ctx)
-        if not principal.tools.fit_all:
-            tool = client.registry.get(params.name)
-            if tool is None or not principal.tools.fit(tool.name):
-                raise _unknown("tool", params.name)
         wants_progress = "progress_token" in (ctx.meta or {})
         with self._audit.use_of(params.name, principal) as use:
+            _require_tool(principal, client, params.name)
             try:
                 result = await client.call_tool(
                     params.name,
@@ -167,6 +164,14 @@ def answered(
 
 def _may_read(principal: Principal, uri: str) -> bool:
     return principal.resources.fit_all or (principal.resources.fit(uri) and not _STEPS_UP.search(uri))
+
+
+def _require_tool(principal: Principal, client: EnhancedMCPClient, name: str) -> None:
+    if principal.tools.fit_all:
+        return
+    tool = client.registry.get(name)
+    if tool is None or not principal.tools.fit(tool.name):
+        raise _unknown("tool", name)
 
 
 async def _require_prompt(principal: Principal, client: EnhancedMCPClient, name: str) -> None:

@@ -255,6 +255,21 @@ async def test_each_use_of_a_tool_is_in_the_audit_log_without_what_was_said(capl
     assert "private" not in str(told)
 
 
+@pytest.mark.requirement("GATEWAY-AUDIT")
+async def test_what_is_refused_is_in_the_audit_log_as_refused(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, logger="trunkline.audit")
+    rights = {"tools": ("lab_echo",), "domains": ("speech",)}
+    async with gateway("lab", settings=settings(alice=rights)) as (_, client), calling(client, "alice") as alice:
+        for tool, domain in (("lab_remember", "speech"), ("lab_echo", "billing")):
+            with pytest.raises(MCPError):
+                await alice.call_tool(tool, {"text": "hello"}, meta={"trunkline/domain": domain})
+    told = [vars(record) for record in caplog.records if record.name == "trunkline.audit"]
+    assert [(each["trunkline_tool"], each["trunkline_outcome"]) for each in told] == [
+        ("lab_remember", "refused"),
+        ("lab_echo", "refused"),
+    ]
+
+
 async def test_who_is_asked_nothing_is_recorded_as_nobody_in_particular(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, logger="trunkline.audit")
     infra: Infrastructure
