@@ -41,11 +41,6 @@ class Difference:
         telemetry = ("trunkline.telemetry",) if self.telemetry_changed else ()
         return (*(f"trunkline.cache.{key}" for key in self.cache_rebuilt), *telemetry)
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether the two settings ask for the same; where they come from and their notices count for nothing."""
-        return self == Difference()
-
 
 def difference(old: Settings, new: Settings) -> Difference:
     """Return what has to change where `old` is in force to make it `new`."""

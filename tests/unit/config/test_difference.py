@@ -17,7 +17,6 @@ def test_the_same_settings_do_not_differ_whatever_their_source_and_notices() -> 
     other = OLD | {"trunkline": OLD["trunkline"] | {"gateway": {}}}
     found = difference(load(OLD), load(other))
     assert found == Difference()
-    assert found.is_empty
 
 
 def test_added_removed_and_changed_servers_are_told_apart_in_the_order_of_the_settings() -> None:
@@ -39,7 +38,6 @@ def test_added_removed_and_changed_servers_are_told_apart_in_the_order_of_the_se
         tools_changed=True,
         domains_changed=True,
     )
-    assert not found.is_empty
 
 
 def test_a_changed_default_changes_every_server_that_does_not_override_it() -> None:
@@ -57,7 +55,6 @@ def test_what_of_the_cache_can_change_at_once_is_told_apart_from_what_takes_a_re
     }
     found = difference(load(OLD), load(OLD | {"trunkline": OLD["trunkline"] | {"cache": new}}))
     assert found == Difference(cache_resized=True, cache_rebuilt=("namespace", "redis.url", "redis.deadline"))
-    assert not found.is_empty
     assert "hunter2" not in repr(found)
 
 
