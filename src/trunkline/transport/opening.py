@@ -68,7 +68,7 @@ async def open_session(
     failure: SessionFailed | None = None
     async with AsyncExitStack() as stack:
         wires: Wires = {}
-        latest: deque[Any] = deque(maxlen=_LATEST)
+        latest: deque[Any] = deque(maxlen=_LATEST if isinstance(endpoint, StdioEndpoint) else 0)
         try:
             dispatcher, explain = await _connect(stack, settings, wires, latest)
         except (OSError, ValueError) as error:
