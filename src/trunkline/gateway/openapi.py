@@ -22,6 +22,7 @@ from trunkline.gateway.schemas import (
     list_of,
     map_of,
     object_of,
+    optional,
     or_null,
     ref,
     refusals,
@@ -43,10 +44,11 @@ def document(host: str, port: int) -> dict[str, Any]:
         },
         "servers": [{"url": f"http://{authority}:{port}"}],
         "paths": {
-            "/health/live": get("Whether the gateway runs", {"200": answer("It runs", "Live")}),
+            "/health/live": get("Whether the gateway runs", {"200": answer("It runs", "Live")}, right=""),
             "/health/ready": get(
                 "Whether calls can be served",
                 {"200": answer("Some server works", "Readiness"), "503": answer("None works", "Readiness")},
+                right="",
             ),
             "/api/v1/status": get("How everything is", {"200": answer("Last known, without I/O", "Status")}),
             **view_paths(),
@@ -84,7 +86,7 @@ def _post(summary: str, body: str, responses: dict[str, Any]) -> dict[str, Any]:
         "post": {
             "summary": summary,
             "requestBody": {"required": True, "content": content},
-            "responses": responses | misfits | refusals(),
+            "responses": refusals("manage") | responses | misfits,
         }
     }
 
@@ -115,12 +117,13 @@ def _schemas() -> dict[str, Any]:
         "Live": object_of(status={"type": "string", "const": "ok"}),
         "Dependency": dependency,
         "Availability": availability,
-        "Readiness": object_of(
-            status={"type": "string", "enum": ["ready", "not_ready"]},
+        "Readiness": optional(
+            object_of(status={"type": "string", "enum": ["ready", "not_ready"]}),
             reasons=list_of(TEXT),
             dependencies=list_of(ref("Dependency")),
             loop_lag=SECONDS,
-        ),
+        )
+        | {"description": "all but the status is told to those only who may watch"},
         "Server": {"allOf": [ref("Dependency"), own]},
         "Status": object_of(
             overall=object_of(state=HEALTH, since=or_null(MOMENT), sentence=TEXT, reasons=list_of(TEXT)),

@@ -38,7 +38,7 @@ _STREAM: Final = (
 def view_paths() -> dict[str, Any]:
     """The paths, by what stands after the gateway's address."""
     stream = {"description": _STREAM, "content": {"text/event-stream": {"schema": TEXT}}}
-    full = answer("As many as there may be are watching", "Refusal")
+    full = answer("As many as there may be are watching, or nobody can be recognised", "Refusal")
     return {
         "/api/v1/view": get("What the dashboard shows", {"200": answer("At most a second old", "View")}),
         "/api/v1/events": get("What the dashboard shows, as it changes", {"200": stream, "503": full}),

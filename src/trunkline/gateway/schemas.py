@@ -37,9 +37,12 @@ HEALTH: Final[Schema] = {"type": "string", "enum": ["healthy", "degraded", "down
 CIRCUIT: Final[Schema] = {"type": "string", "enum": ["closed", "open", "half_open"]}
 
 
-def get(summary: str, responses: dict[str, Any], **parameters: str) -> dict[str, Any]:
-    """A path that is read; `parameters` are texts that have to stand in its query, with what they mean."""
-    told: dict[str, Any] = {"summary": summary, "responses": responses | refusals()}
+def get(summary: str, responses: dict[str, Any], *, right: str = "watch", **parameters: str) -> dict[str, Any]:
+    """A path that is read; `parameters` are texts that have to stand in its query, with what they mean.
+
+    `right` is what a principal needs for it; nothing for what answers everybody.
+    """
+    told: dict[str, Any] = {"summary": summary, "responses": refusals(right) | responses}
     if parameters:
         told["parameters"] = [
             {"name": name, "in": "query", "required": True, "description": text, "schema": {"type": "string"}}
@@ -48,11 +51,19 @@ def get(summary: str, responses: dict[str, Any], **parameters: str) -> dict[str,
     return {"get": told}
 
 
-def refusals() -> dict[str, Any]:
-    """What any path answers to a request that does not belong here."""
-    return {
+def refusals(right: str) -> dict[str, Any]:
+    """What a path that takes `right` (nothing: takes none) answers to a request that does not belong here."""
+    elsewhere = {
         "403": answer("The Origin header names another site", "Refusal"),
         "421": answer("The Host header names another host", "Refusal"),
+    }
+    if not right:
+        return elsewhere
+    return elsewhere | {
+        "401": answer("The gateway asks who calls, and the request does not say it", "Refusal"),
+        "403": answer(f"The caller has no right to {right}, or the Origin header names another site", "Refusal"),
+        "429": answer("The caller comes more often than it may; Retry-After says when to come again", "Refusal"),
+        "503": answer("Nobody can be recognised while the keys of the issuer cannot be fetched", "Refusal"),
     }
 
 

@@ -153,6 +153,20 @@ async def test_the_description_names_every_json_path_and_describes_the_status_as
     assert set(server) | {"name", "state", "since", "reason"} == set(told["servers"][0])
 
 
+async def test_the_description_tells_what_those_get_who_may_not() -> None:
+    async with gateway("lab") as (_, client):
+        described = (await client.get("/openapi.json")).json()
+    told = {
+        path: set(method["responses"]) & {"401", "403", "429", "503"}
+        for path, methods in described["paths"].items()
+        for method in methods.values()
+    }
+    assert told.pop("/health/live") == {"403"}
+    assert told.pop("/health/ready") == {"403", "503"}
+    assert {frozenset(refusals) for refusals in told.values()} == {frozenset({"401", "403", "429", "503"})}
+    assert described["components"]["schemas"]["Readiness"]["required"] == ["status"], "to those who may not watch"
+
+
 async def test_the_page_loads_nothing_from_elsewhere_and_has_nothing_inline() -> None:
     async with gateway("lab") as (_, client):
         page = await client.get("/")

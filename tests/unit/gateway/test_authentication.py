@@ -262,7 +262,7 @@ async def test_what_is_refused_is_in_the_audit_log_as_refused(caplog: pytest.Log
     async with gateway("lab", settings=settings(alice=rights)) as (_, client), calling(client, "alice") as alice:
         for tool, domain in (("lab_remember", "speech"), ("lab_echo", "billing")):
             with pytest.raises(MCPError):
-                await alice.call_tool(tool, {"text": "hello"}, meta={"trunkline/domain": domain})
+                await alice.call_tool(tool, {"text": "hello"}, meta={"trunkline/domain": domain})  # type: ignore[arg-type]
     told = [vars(record) for record in caplog.records if record.name == "trunkline.audit"]
     assert [(each["trunkline_tool"], each["trunkline_outcome"]) for each in told] == [
         ("lab_remember", "refused"),
