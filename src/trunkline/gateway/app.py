@@ -1,4 +1,4 @@
-"""The gateway as a web application: MCP at `/mcp`, and beside it the status page, health, metrics and a JSON API.
+"""The gateway as a web application: MCP at `/mcp`, and beside it the dashboard, health, metrics and a JSON API.
 
 Everything beside `/mcp` reads what is known already, or tells the cache what to forget; no request there waits for
 any I/O.

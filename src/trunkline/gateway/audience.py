@@ -1,6 +1,6 @@
 """Notes answers that never arrived: readers that leave in the middle, and readers that stop reading. Around all routes.
 
-A scrape or a status page that hangs would otherwise hold its answer for ever, and nobody would know of it. MCP's own
+A scrape or a dashboard that hangs would otherwise hold its answer for ever, and nobody would know of it. MCP's own
 streams are left alone: they may stay open, and the SDK looks after them.
 """
 

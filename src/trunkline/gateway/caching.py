@@ -64,7 +64,7 @@ def cache_report(infra: Infrastructure) -> dict[str, Any]:
 
 
 def cache_summary(infra: Infrastructure) -> dict[str, Any]:
-    """Return what the status page has room for."""
+    """Return what the dashboard has room for."""
     stats = infra.cache.stats()
     shared = _shared_tier(infra)
     return {

@@ -1,4 +1,4 @@
-"""How everything is, as plain JSON-able data: for the status page, for probes, and for programs. Reads; does no I/O."""
+"""How everything is, as plain JSON-able data: for the dashboard, for probes, and for programs. Reads; does no I/O."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def readiness(infra: Infrastructure) -> tuple[bool, dict[str, Any]]:
 
 
 def status(infra: Infrastructure) -> dict[str, Any]:
-    """Return everything the status page shows; `openapi` describes it. Times in seconds, moments since the epoch."""
+    """Return everything `/api/v1/status` tells; `openapi` describes it. Times in seconds, moments since the epoch."""
     report = infra.health.report()
     shown = infra.registry.tools()
     callable_now = sum(infra.registry.is_available(tool.name) for tool in shown)
