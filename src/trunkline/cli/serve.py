@@ -52,7 +52,7 @@ async def _over_http(infra: Infrastructure, listener: socket.socket, as_record: 
             return
         sys.stderr.write(
             f"trunkline {version('trunkline')} listens on {url} in front of {names}\n"
-            f"  MCP {url}/mcp   status {url}/   metrics {url}/metrics   Ctrl-C ends it\n"
+            f"  MCP {url}/mcp   dashboard {url}/   metrics {url}/metrics   Ctrl-C ends it\n"
         )
         sys.stderr.flush()
 
