@@ -76,6 +76,7 @@ def test_the_address_of_a_resource_is_not_bound_to_records(root: logging.Logger)
     logging.getLogger("app").info("reading")
     CURRENT_CALL.reset(bound)
     log()
+    assert "reading" in stream.getvalue()
     assert "stt_run" not in stream.getvalue()
 
 
