@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.cli.views import view
+from tests.unit.documentation.guide import Guide
 from trunkline.cli.main import main
 from trunkline.cli.terminal.lines import painted
 from trunkline.cli.terminal.overview import overview
@@ -16,7 +17,7 @@ from trunkline.cli.terminal.shown import Shown
 from trunkline.cli.tour.cast import Cast
 from trunkline.testing.processes import FaultyHttp
 
-TEXT = (Path(__file__).parents[3] / "docs" / "terminal.md").read_text("utf-8")
+TEXT = Guide("terminal").text
 
 
 def test_the_screen_in_the_guide_is_what_top_shows(monkeypatch: pytest.MonkeyPatch) -> None:
