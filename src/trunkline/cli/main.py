@@ -7,10 +7,10 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
-from importlib.metadata import version
 from typing import Final, NoReturn, Protocol, cast
 
 from trunkline.cli.exits import EXIT_CODES, FAILED, INTERRUPTED, WRONG_USE, CommandError, complain
+from trunkline.version import VERSION
 
 __all__ = ["CACHE_MODES", "main"]
 
@@ -66,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
         description="The infrastructure layer for applications that call MCP tools.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=f"trunkline {version('trunkline')}")
+    parser.add_argument("--version", action="version", version=f"trunkline {VERSION}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=_Parser)
 
     serve = _command(commands, "serve", "run the gateway, with its dashboard and metrics")

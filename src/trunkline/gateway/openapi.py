@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
 from typing import Any
 
 from trunkline.gateway.openapi_alerts import alert_paths, alert_schemas
@@ -28,6 +27,7 @@ from trunkline.gateway.schemas import (
     refusals,
 )
 from trunkline.monitoring.negotiation import CONTENT_TYPES
+from trunkline.version import VERSION
 
 __all__ = ["document"]
 
@@ -39,7 +39,7 @@ def document(host: str, port: int) -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {
             "title": "Trunkline gateway",
-            "version": version("trunkline"),
+            "version": VERSION,
             "description": "How the gateway and the servers behind it are. MCP itself is spoken at /mcp.",
         },
         "servers": [{"url": f"http://{authority}:{port}"}],

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from importlib.metadata import version
 from types import MappingProxyType
 from typing import Any
 
@@ -19,6 +18,7 @@ from trunkline.infrastructure import Infrastructure
 from trunkline.registry.tool import Tool
 from trunkline.replica import Replica
 from trunkline.telemetry import COLLECTOR
+from trunkline.version import VERSION
 
 __all__ = ["overall", "readiness", "stack_facts", "status", "tools"]
 
@@ -107,7 +107,7 @@ def status(infra: Infrastructure) -> dict[str, Any]:
     dashboard = infra.metrics.dashboard()
     return {
         "overall": overall(report, callable_now, infra.alerts.active()),
-        "version": version("trunkline"),
+        "version": VERSION,
         "at": dashboard["at"],
         "uptime": dashboard["uptime"],
         "config": {

@@ -7,7 +7,6 @@ name, not lists; nothing is null, what is not known is left out; numbers are rou
 from __future__ import annotations
 
 from collections import Counter
-from importlib.metadata import version
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -22,6 +21,7 @@ from trunkline.monitoring.series import Group
 from trunkline.monitoring.stats import significant
 from trunkline.monitoring.timeline import Timeline
 from trunkline.monitoring.windows import Span
+from trunkline.version import VERSION
 
 __all__ = ["View"]
 
@@ -51,7 +51,7 @@ class View:
         self.timeline = Timeline(infra.metrics.store)
         """Has to be advanced every ten seconds, whether anybody looks or not."""
         self._infra = infra
-        self._version = version("trunkline")
+        self._version = VERSION
         self._looks = 0
         self._minutes: dict[str, dict[str, Any]] = {}
         """Numbers of each server's last minute, as last worked out."""

@@ -7,7 +7,6 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import Any, Final
 
 import mcp_types as types
@@ -30,6 +29,7 @@ from trunkline.transport.reasons import SessionFailed, blot_out, presentable, re
 from trunkline.transport.session import Session
 from trunkline.transport.stdio import ChildProcess, open_stdio
 from trunkline.transport.wire import TrackingDispatcher, Wire, Wires
+from trunkline.version import VERSION
 
 __all__ = ["SessionSettings", "open_session"]
 
@@ -88,7 +88,7 @@ async def open_session(
             if change is not None:
                 on_changed(*change)
 
-        who = types.Implementation(name="trunkline", version=version("trunkline"))
+        who = types.Implementation(name="trunkline", version=VERSION)
         client = await stack.enter_async_context(
             ClientSession(dispatcher=tracking, message_handler=on_message, client_info=who)
         )
