@@ -89,7 +89,7 @@ class MetricStore:
         self.circuits: dict[tuple[str, str], CircuitState] = {}
         """Last known state of each circuit, by (server, replica)."""
         self.healthy: dict[tuple[str, str], bool] = {}
-        """Whether the last probe of each (server, replica) went well."""
+        """Whether the last probe of each (server, replica), or attempt to connect to it, went well."""
         self.tool_totals: dict[str, int] = {}
         """Tools each server lists."""
         self.lost: dict[str, int] = {}

@@ -129,7 +129,7 @@ def _states(store: MetricStore) -> Iterator[Reading]:
     yield Reading(
         "trunkline_health_status",
         "gauge",
-        "1 where the last probe of a component went well, else 0.",
+        "1 where the last probe of a component, or attempt to connect to it, went well, else 0.",
         {where: int(healthy) for where, healthy in store.healthy.copy().items()},
         ("component", "replica"),
         merge="min",

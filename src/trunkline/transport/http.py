@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
@@ -176,5 +177,16 @@ def parse_retry_after(value: str | None) -> float | None:
 
 def describe(error: BaseException) -> str:
     """A network error in words, without the address (it may carry credentials)."""
-    text = str(error)
+    text = _of_the_system(error) or str(error)
     return f"{type(error).__name__}: {text}" if text and "://" not in text else type(error).__name__
+
+
+def _of_the_system(error: BaseException | None) -> str:
+    """What the operating system said, below the libraries that say only that nothing went well; or nothing."""
+    found = ""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno is not None and error.errno > 0:
+            found = os.strerror(error.errno)
+        # Of several addresses, the first is as good as any.
+        error = error.exceptions[0] if isinstance(error, BaseExceptionGroup) else error.__cause__ or error.__context__
+    return found
