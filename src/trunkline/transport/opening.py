@@ -20,6 +20,8 @@ from mcp_types import CONNECTION_CLOSED
 from trunkline.endpoint import Endpoint, HttpEndpoint, InProcessEndpoint, StdioEndpoint
 from trunkline.policy import Era
 from trunkline.secrets import Secrets
+from trunkline.transport.authorization.authorizing import Authorization
+from trunkline.transport.authorization.failure import AuthorizationFailed
 from trunkline.transport.changes import Changed, read_change
 from trunkline.transport.era import EraUndecided, PinnedEra, negotiate
 from trunkline.transport.faults import cause_of
@@ -50,6 +52,7 @@ class SessionSettings:
     """Seconds for one TCP connect; the whole opening is bounded by the caller."""
     grace: float
     """Seconds a child may take to exit by itself."""
+    authorization: Authorization
 
 
 @asynccontextmanager
@@ -73,14 +76,15 @@ async def open_session(
             dispatcher, explain = await _connect(stack, settings, wires, latest)
         except (OSError, ValueError) as error:
             hopeless = isinstance(error, FileNotFoundError | PermissionError)
-            cause = cause_of(error, blot_out(endpoint))
-            raise SessionFailed(presentable(reason_for(error, wire), endpoint), hopeless=hopeless) from cause
+            secrets = settings.authorization.with_tokens(blot_out(endpoint))
+            reason = presentable(reason_for(error, wire), secrets)
+            raise SessionFailed(reason, hopeless=hopeless) from cause_of(error, secrets)
         tracking = TrackingDispatcher(
             dispatcher,
             wires,
             settings.rng,
             latest=latest,
-            on_end=lambda: on_lost(presentable(explain.now(), endpoint)),
+            on_end=lambda: on_lost(presentable(explain.now(), settings.authorization.with_tokens(blot_out(endpoint)))),
         )
 
         async def on_message(message: IncomingMessage) -> None:
@@ -97,10 +101,12 @@ async def open_session(
         except (MCPError, EraUndecided, RuntimeError, ValueError) as error:
             if not _is_end(error, wire) and wire.fault is None:
                 settings.pinned.clear()
-            failure = SessionFailed(presentable(await explain.why(error, wire), endpoint))
-            failure.__cause__ = cause_of(error, blot_out(endpoint))
+            secrets = settings.authorization.with_tokens(blot_out(endpoint))
+            hopeless = isinstance(wire.fault, AuthorizationFailed) and not wire.fault.may_pass
+            failure = SessionFailed(presentable(await explain.why(error, wire), secrets), hopeless=hopeless)
+            failure.__cause__ = cause_of(error, secrets)
         else:
-            yield Session(client, endpoint, on_lost=on_lost, explain=explain.why)
+            yield Session(client, endpoint, settings.authorization, on_lost=on_lost, explain=explain.why)
     # Raised out here, because the task groups in the stack would wrap it.
     if failure is not None:
         raise failure
@@ -148,7 +154,7 @@ async def _connect(
             return JSONRPCDispatcher(read, outbox), _Explanation("", child, latest)
         case HttpEndpoint() as endpoint:
             received, outbox = await stack.enter_async_context(
-                open_http(endpoint, wires, connect_timeout=settings.connect_timeout)
+                open_http(endpoint, wires, settings.authorization, connect_timeout=settings.connect_timeout)
             )
             return JSONRPCDispatcher(received, outbox), _Explanation("the HTTP session ended")
         case InProcessEndpoint() as endpoint:

@@ -15,7 +15,7 @@ from mcp import MCPError
 
 from trunkline.endpoint import Endpoint, HttpEndpoint, InProcessEndpoint, StdioEndpoint
 from trunkline.secrets import Secrets
-from trunkline.transport.http import describe
+from trunkline.transport.network import describe
 from trunkline.transport.wire import Wire
 
 __all__ = ["SessionFailed", "blot_out", "presentable", "reason_for", "words_in"]
@@ -33,7 +33,7 @@ class SessionFailed(Exception):
     def __init__(self, reason: str, *, hopeless: bool = False) -> None:
         super().__init__(reason)
         self.hopeless = hopeless
-        """Whether waiting a little cannot help: the program is missing or may not be started."""
+        """Whether waiting a little cannot help: the program is missing or may not be started, or we are not let in."""
 
 
 def reason_for(error: BaseException, wire: Wire) -> str:
@@ -41,7 +41,7 @@ def reason_for(error: BaseException, wire: Wire) -> str:
     if wire.fault is not None:
         return describe(wire.fault)
     if wire.status is not None and wire.status >= 400:
-        hint = ", check the configured headers" if wire.status in (401, 403) else ""
+        hint = ", check the configured headers or auth" if wire.status in (401, 403) else ""
         return f"HTTP {wire.status}{hint}"
     match _first_leaf(error):
         case FileNotFoundError() as leaf:
@@ -60,9 +60,9 @@ def _first_leaf(error: BaseException) -> BaseException:
     return error
 
 
-def presentable(text: str, endpoint: Endpoint) -> str:
-    """`text` on one line, cut short, without the endpoint's secrets."""
-    text = _CONTROL.sub(" ", blot_out(endpoint).mask(text)).strip()
+def presentable(text: str, secrets: Secrets) -> str:
+    """`text` on one line, cut short, without the secrets."""
+    text = _CONTROL.sub(" ", secrets.mask(text)).strip()
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 

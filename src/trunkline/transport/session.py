@@ -16,8 +16,10 @@ from pydantic import TypeAdapter, ValidationError
 from trunkline import clock
 from trunkline.call import Call, Delivery, ToolResult
 from trunkline.endpoint import Endpoint, HttpEndpoint
-from trunkline.errors import CallFailed, ConnectionLost, InvalidResult
+from trunkline.errors import CallError, CallFailed, ConnectionLost, InvalidResult
 from trunkline.resilience.incidents import Waves
+from trunkline.secrets import Secrets
+from trunkline.transport.authorization.authorizing import Authorization
 from trunkline.transport.changes import announced
 from trunkline.transport.faults import cause_of, is_lost_session, is_unreachable, translate
 from trunkline.transport.listing import every_page, hints_of, shown
@@ -38,13 +40,15 @@ class Session:
         self,
         client: ClientSession,
         endpoint: Endpoint,
+        authorization: Authorization,
         *,
         on_lost: Callable[[str], None],
         explain: Callable[[Exception, Wire], Awaitable[str]],
     ) -> None:
         self._client = client
         self._endpoint = endpoint
-        self._secrets = blot_out(endpoint)
+        self._authorization = authorization
+        self._given = blot_out(endpoint)
         self._on_lost = on_lost
         self._explain = explain
         self._listed: frozenset[str] = frozenset()
@@ -54,6 +58,10 @@ class Session:
     def era(self) -> str:
         """The protocol version in use."""
         return self._client.protocol_version or ""
+
+    @property
+    def _secrets(self) -> Secrets:
+        return self._authorization.with_tokens(self._given)
 
     @property
     def is_modern(self) -> bool:
@@ -70,6 +78,7 @@ class Session:
 
         Raises:
             CallFailed: No result; `delivery` says what is known.
+            ServerUnavailable: It could not be authorised, and has not run.
         """
         wire, started = Wire(), clock.now()
         token = CURRENT_WIRE.set(wire)
@@ -91,7 +100,7 @@ class Session:
             call.delivery = wire.delivery
             call.may_have_run |= wire.delivery in (Delivery.UNKNOWN, Delivery.ANSWERED)
 
-    def _failure(self, error: Exception, call: Call, wire: Wire, started: float) -> CallFailed:
+    def _failure(self, error: Exception, call: Call, wire: Wire, started: float) -> CallError:
         incident = self._incident_of(started)
         has_session = isinstance(self._endpoint, HttpEndpoint) and not self.is_modern
         if is_lost_session(error, wire, has_session=has_session):
@@ -158,7 +167,8 @@ class Session:
             return []
         async with self._own_request():
             pages = await every_page(lambda page: self._client.list_tools(params=page))
-        tools = [shown(tool, self._endpoint.secrets) for page in pages for tool in page.tools]
+        secrets = self._authorization.with_tokens(self._endpoint.secrets)
+        tools = [shown(tool, secrets) for page in pages for tool in page.tools]
         self._listed = frozenset(tool.name for tool in tools)
         return tools
 
@@ -205,8 +215,9 @@ class Session:
         except _FAULTS as error:
             if is_unreachable(wire):
                 self._on_lost("nothing listens at the server's address")
-            words = presentable(await self._explain(error, wire), self._endpoint)
-            raise SessionFailed(words) from cause_of(error, self._secrets)
+            secrets = self._secrets
+            words = presentable(await self._explain(error, wire), secrets)
+            raise SessionFailed(words) from cause_of(error, secrets)
         finally:
             CURRENT_WIRE.reset(token)
 

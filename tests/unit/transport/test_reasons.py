@@ -8,7 +8,8 @@ from mcp import MCPError
 
 from trunkline import HttpEndpoint, InProcessEndpoint, StdioEndpoint
 from trunkline.endpoint import Endpoint
-from trunkline.transport.reasons import SessionFailed, presentable, reason_for, words_in
+from trunkline.secrets import Secrets
+from trunkline.transport.reasons import SessionFailed, blot_out, presentable, reason_for, words_in
 from trunkline.transport.wire import Wire
 
 
@@ -19,8 +20,8 @@ from trunkline.transport.wire import Wire
         (MCPError(-1, "x"), Wire(fault=httpx2.ConnectError("refused")), "ConnectError: refused"),
         (MCPError(-1, "x"), Wire(fault=httpx2.ReadError("")), "ReadError"),
         (MCPError(-1, "x"), Wire(fault=httpx2.ConnectError("no http://user:pw@host")), "ConnectError"),
-        (MCPError(-1, "x"), Wire(status=401), "HTTP 401, check the configured headers"),
-        (MCPError(-1, "x"), Wire(status=403), "HTTP 403, check the configured headers"),
+        (MCPError(-1, "x"), Wire(status=401), "HTTP 401, check the configured headers or auth"),
+        (MCPError(-1, "x"), Wire(status=403), "HTTP 403, check the configured headers or auth"),
         (MCPError(-1, "x"), Wire(status=503), "HTTP 503"),
         (MCPError(-1, "said so"), Wire(status=200), "said so"),
         (FileNotFoundError(2, "No such file", "srv"), Wire(), "program or folder not found: srv"),
@@ -54,11 +55,11 @@ HTTP = HttpEndpoint("http://user:hunter22@host/mcp?key=topsecret", {"Authorizati
     ],
 )
 def test_what_is_shown_is_one_line_without_secrets(endpoint: Endpoint, text: str, shown: str) -> None:
-    assert presentable(text, endpoint) == shown
+    assert presentable(text, blot_out(endpoint)) == shown
 
 
 def test_what_is_shown_is_short() -> None:
-    shown = presentable("x" * 1000, InProcessEndpoint(None))
+    shown = presentable("x" * 1000, Secrets())
 
     assert len(shown) == 300
     assert shown.endswith("…")
@@ -67,7 +68,7 @@ def test_what_is_shown_is_short() -> None:
 def test_a_secret_within_a_longer_one_is_blotted_out_with_it() -> None:
     endpoint = StdioEndpoint("srv", env={"A": "secret", "B": "secret-and-more"})
 
-    assert presentable("it was secret-and-more", endpoint) == "it was [redacted]"
+    assert presentable("it was secret-and-more", blot_out(endpoint)) == "it was [redacted]"
 
 
 def test_a_failed_session_says_whether_waiting_can_help() -> None:

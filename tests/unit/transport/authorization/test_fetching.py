@@ -1,0 +1,70 @@
+"""Where discovery may lead: what is refused here is refused before anything is connected to."""
+
+from __future__ import annotations
+
+import pytest
+
+from trunkline.transport.authorization.failure import AuthorizationFailed, place, quoted
+from trunkline.transport.authorization.fetching import Fetcher
+
+pytestmark = [pytest.mark.anyio, pytest.mark.requirement("UPSTREAM-AUTH")]
+
+PUBLIC = "https://93.184.216.34/mcp"
+PRIVATE = "https://10.1.2.3/mcp"
+LOCAL = "http://127.0.0.1:9/mcp"
+
+
+@pytest.mark.parametrize(
+    ("server", "url"),
+    [
+        (PUBLIC, "https://10.0.0.1/token"),
+        (PUBLIC, "https://127.0.0.1/token"),
+        (PUBLIC, "https://localhost/token"),
+        (PUBLIC, "https://[::1]/token"),
+        (PUBLIC, "https://169.254.169.254/latest/meta-data"),
+        (PUBLIC, "https://[fd00:ec2::254]/latest/meta-data"),
+        (PUBLIC, "https://[::ffff:169.254.169.254]/"),
+        (PUBLIC, "https://2852039166/"),  # 169.254.169.254 as one number
+        (PRIVATE, "https://127.0.0.1/token"),
+        (PRIVATE, "https://169.254.169.254/"),
+        (LOCAL, "https://169.254.169.254/"),
+        (LOCAL, "https://0.0.0.0/"),
+    ],
+)
+async def test_no_server_leads_further_inside_than_it_is(server: str, url: str) -> None:
+    with pytest.raises(AuthorizationFailed, match="further inside the network") as refused:
+        await Fetcher(server).get(url)
+    assert str(refused.value).startswith("no access token (discovery): ")
+    assert not refused.value.may_pass
+
+
+@pytest.mark.parametrize("url", ["http://93.184.216.34/x", "http://10.0.0.1/x", "ftp://127.0.0.1/x"])
+async def test_what_is_not_encrypted_is_not_asked_but_on_this_machine(url: str) -> None:
+    with pytest.raises(AuthorizationFailed, match="neither https nor on this machine"):
+        await Fetcher(PUBLIC).get(url)
+    with pytest.raises(AuthorizationFailed, match="neither https nor on this machine"):
+        await Fetcher("http://10.0.0.1/mcp").post(url, {}, {}, step="token")
+
+
+@pytest.mark.parametrize(
+    "url", ["", "/x", "https://[", "https://", "https://host:port/", "https://no.such.host.invalid/"]
+)
+async def test_what_leads_nowhere_is_an_error_like_any_other(url: str) -> None:
+    with pytest.raises(AuthorizationFailed, match=r"cannot be reached|neither https"):
+        await Fetcher(PUBLIC).get(url)
+
+
+async def test_what_the_configuration_names_may_be_anywhere() -> None:
+    for named in ("https://127.0.0.1:9/token", "http://localhost:9/token"):
+        with pytest.raises(AuthorizationFailed, match="ConnectError: Connection refused") as refused:
+            await Fetcher(PUBLIC, [named]).get(named)
+        assert refused.value.may_pass
+
+
+def test_an_address_is_shown_without_what_may_be_secret_in_it() -> None:
+    assert place("https://user:word@host:1/path?key=word#part") == "https://host:1/path"
+    assert place("https://[") == "an address that is none"
+    assert place("https://host/\nfake") == "https://host/fake"
+    assert len(place("https://host/" + "x" * 1000)) <= 120
+    assert quoted("a\x1b[31mb") == "'a?[31mb'"
+    assert repr(Fetcher("https://user:word@host/mcp")) == "<Fetcher for https://host/mcp>"
