@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -21,6 +21,7 @@ from mcp_types import CONNECTION_CLOSED
 from trunkline.endpoint import Endpoint, HttpEndpoint, InProcessEndpoint, StdioEndpoint
 from trunkline.policy import Era
 from trunkline.secrets import Secrets
+from trunkline.transport.asking import Line
 from trunkline.transport.changes import Changed, read_change
 from trunkline.transport.era import EraUndecided, PinnedEra, negotiate
 from trunkline.transport.faults import cause_of
@@ -50,6 +51,8 @@ class SessionSettings:
     """Seconds for one TCP connect; the whole opening is bounded by the caller."""
     grace: float
     """Seconds a child may take to exit by itself."""
+    capabilities: Mapping[str, Any] | None = None
+    """What the client can do whom the session is opened for; None where it is opened for all."""
 
 
 @asynccontextmanager
@@ -64,7 +67,8 @@ async def open_session(
     Raises:
         SessionFailed: The server cannot be started or reached, or the handshake failed.
     """
-    endpoint, wire = settings.endpoint, Wire()
+    endpoint, wire = settings.endpoint, Wire(capabilities=settings.capabilities)
+    line = None if settings.capabilities is None else Line()
     failure: SessionFailed | None = None
     async with AsyncExitStack() as stack:
         wires: Wires = {}
@@ -88,9 +92,10 @@ async def open_session(
             if change is not None:
                 on_changed(*change)
 
+        callbacks = {} if line is None else line.callbacks
         who = types.Implementation(name="trunkline", version=version("trunkline"))
         client = await stack.enter_async_context(
-            ClientSession(dispatcher=tracking, message_handler=on_message, client_info=who)
+            ClientSession(dispatcher=tracking, message_handler=on_message, client_info=who, **callbacks)
         )
         try:
             await negotiate(client, settings.era, settings.pinned, wire)
@@ -100,7 +105,7 @@ async def open_session(
             failure = SessionFailed(presentable(await explain.why(error, wire), endpoint))
             failure.__cause__ = cause_of(error, blot_out(endpoint))
         else:
-            yield Session(client, endpoint, on_lost=on_lost, explain=explain.why)
+            yield Session(client, endpoint, on_lost=on_lost, explain=explain.why, line=line)
     # Raised out here, because the task groups in the stack would wrap it.
     if failure is not None:
         raise failure
