@@ -223,6 +223,8 @@ class Fleet:
                 raise
             tool = self._registry.resolve(call.name)
         call.server, call.target, call.repeatable = tool.server, tool.target, tool.repeatable
+        if call.exchange is not None and call.exchange.is_resumed:
+            call.repeatable = False  # what somebody answered is used once
         call.problems = tool.validator.problems
         if call.attempt_timeout is None:
             call.attempt_timeout = tool.policy.attempt_timeout

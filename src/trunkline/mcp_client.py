@@ -9,7 +9,6 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from types import TracebackType
 from typing import Any, Self
 
 import anyio
@@ -24,6 +23,7 @@ from trunkline.client_stack import client_stack
 from trunkline.content import Content, expect
 from trunkline.endpoint import Endpoint, ServerSettings, settings_of
 from trunkline.events import Observer
+from trunkline.exchange import Exchange
 from trunkline.fallbacks import FallbackFunction, Fallbacks
 from trunkline.fleet import Fleet
 from trunkline.health.monitor import HealthMonitor
@@ -101,12 +101,7 @@ class EnhancedMCPClient:
             raise
         return self
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None = None,
-        exc: BaseException | None = None,
-        traceback: TracebackType | None = None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         with anyio.CancelScope(shield=True):
             await self.fleet.stop()
             await self.cache.stop()
@@ -134,6 +129,10 @@ class EnhancedMCPClient:
         Take the name from a verified credential, such as a user's id, never from what a request says of itself.
         """
         return self._bound(replace(self._caller, principal=name))
+
+    def for_exchange(self, exchange: Exchange) -> EnhancedMCPClient:
+        """The same client, bound to somebody who can be asked, for one call; raises `InputRequired` beside the rest."""
+        return self._bound(replace(self._caller, exchange=exchange))
 
     def _bound(self, caller: Caller) -> EnhancedMCPClient:
         bound = object.__new__(type(self))

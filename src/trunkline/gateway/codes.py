@@ -18,8 +18,8 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import Any, Final
 
+import mcp_types as types
 from mcp.server.context import HandlerResult
-from mcp_types import CallToolResult
 
 from trunkline.errors import (
     AttemptTimeout,
@@ -58,6 +58,9 @@ CODES: Final = MappingProxyType(
 )
 """The JSON-RPC code of each class of error; a class that is not named here has its parent's."""
 
+FORWARDED: Final = frozenset({types.MISSING_REQUIRED_CLIENT_CAPABILITY, types.URL_ELICITATION_REQUIRED})
+"""A server's own errors that its client has to understand: they are passed on as they are, with their data."""
+
 MISTAKES: Final = frozenset({-32700, -32600, -32601, -32602, -32002})
 """Codes for a mistake of the caller, which the conventions do not count as errors of the server that says so."""
 
@@ -65,7 +68,7 @@ MISTAKES: Final = frozenset({-32700, -32600, -32601, -32602, -32002})
 def is_tool_error(result: HandlerResult) -> bool:
     """Whether what a handler returned says that a tool failed; a handler may return a model or what goes out."""
     match result:
-        case CallToolResult(is_error=True) | {"isError": True}:
+        case types.CallToolResult(is_error=True) | {"isError": True}:
             return True
         case _:
             return False

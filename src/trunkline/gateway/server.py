@@ -18,6 +18,7 @@ from mcp.server.streamable_http_manager import StreamableHTTPASGIApp, Streamable
 
 from trunkline.gateway.announcements import Announcements
 from trunkline.gateway.intake import Intake
+from trunkline.gateway.peers import Levels
 from trunkline.gateway.requests import Requests, answered
 from trunkline.gateway.serving import told
 from trunkline.gateway.tracing import traced
@@ -74,7 +75,8 @@ def build_server(infra: Infrastructure) -> GatewayServer:
     Errors of ours reach the caller as `codes` says; arguments that do not fit are a result with `is_error`.
     """
     announcements = Announcements(infra.registry, sessions=_SESSIONS)
-    requests = Requests(infra)
+    levels = Levels(sessions=_SESSIONS)
+    requests = Requests(infra, levels)
 
     @asynccontextmanager
     async def lifespan(_server: Server[None]) -> AsyncIterator[None]:
@@ -102,6 +104,8 @@ def build_server(infra: Infrastructure) -> GatewayServer:
         on_completion=answered(requests.complete),
         on_subscriptions_listen=announcements.listen,
     )
+    # Not by the constructor, which warns that later revisions have no such request.
+    server.add_request_handler("logging/setLevel", types.SetLevelRequestParams, levels.set_level)
     server.announcements = announcements
     server.middleware[:] = [
         traced(infra.telemetry.tracer),

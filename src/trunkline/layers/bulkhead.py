@@ -68,7 +68,8 @@ class BulkheadLayer:
         self._running += 1
         try:
             result = await call_next(call)
-            self._times.note(call.target, clock.now() - entered)
+            if call.exchange is None or not call.exchange.waited:
+                self._times.note(call.target, clock.now() - entered)
             self._found.succeeded(self._admission.in_flight)
             return result
         except BaseException as error:

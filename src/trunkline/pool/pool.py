@@ -21,6 +21,7 @@ from trunkline.pool.connection import Connection
 from trunkline.pool.keeper import Keeper
 from trunkline.pool.ledger import Ledger, PoolStatistics
 from trunkline.pool.outage import Outage
+from trunkline.pool.own import OwnConnections
 from trunkline.transport.authorization.authorizing import Authorization
 from trunkline.transport.changes import Listing, announced
 from trunkline.transport.era import PinnedEra
@@ -79,6 +80,7 @@ class Pool:
         )
         self._ledger = Ledger()
         self._outage = Outage(policy.pool, rng)
+        self._own = OwnConnections(server, self._settings, policy, rng=rng, era=lambda: self.era)
 
     def __repr__(self) -> str:
         now = self.statistics()
@@ -105,6 +107,7 @@ class Pool:
         """Keep the connections open until `close`; the calls under way are then given the pool's grace."""
         is_stdio = isinstance(self._endpoint, StdioEndpoint)
         async with self._settings.authorization.running(), anyio.create_task_group() as tasks:
+            self._own.run_in(tasks)
             for _ in range(self._policy.pool.connections):
                 keeper = Keeper(
                     self.server,
@@ -122,6 +125,7 @@ class Pool:
     def close(self) -> None:
         """Retire every connection and open no more. From any task, any number of times."""
         self._ledger.close("the pool was closed")
+        self._own.close("the pool was closed", for_good=True)
         self.settled.set()
 
     async def send(self, call: Call) -> Result:
@@ -131,9 +135,10 @@ class Pool:
             ServerUnavailable: No connection could be had.
             CallFailed: The attempt failed.
         """
-        connection = self._ledger.best() or await self._wait_for_connection(call)
+        connection = None if call.exchange is None else await self._own.find(call)
+        connection = connection or self._ledger.best() or await self._wait_for_connection(call)
         self._ledger.lend(connection)
-        started = clock.now()
+        started, waited = clock.now(), call.waited
         outcome, failure = "cancelled", None
         span = None if call.span is None else call.span.attempt(call, self._place, connection.era)
         try:
@@ -145,7 +150,7 @@ class Pool:
             raise
         finally:
             self._ledger.take_back(connection)
-            outcome = self._tell_attempt(call, started, outcome, failure)
+            outcome = self._tell_attempt(call, started + call.waited - waited, outcome, failure)
             if span is not None:
                 span.end(outcome, failure)
 
@@ -183,6 +188,7 @@ class Pool:
         """Retire the present connections; others take their place at once."""
         for connection in list(self._ledger.connections):
             connection.retire(reason)
+        self._own.close(reason, for_good=False)
 
     async def wait_ready(self, call: Call) -> None:
         """Wait until a connection is ready; raises `ServerUnavailable` as a call would."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -20,6 +20,7 @@ from mcp_types import CONNECTION_CLOSED
 from trunkline.endpoint import Endpoint, HttpEndpoint, InProcessEndpoint, StdioEndpoint
 from trunkline.policy import Era
 from trunkline.secrets import Secrets
+from trunkline.transport.asking import Line
 from trunkline.transport.authorization.authorizing import Authorization
 from trunkline.transport.authorization.failure import AuthorizationFailed
 from trunkline.transport.changes import Changed, read_change
@@ -53,6 +54,8 @@ class SessionSettings:
     grace: float
     """Seconds a child may take to exit by itself."""
     authorization: Authorization
+    capabilities: Mapping[str, Any] | None = None
+    """What the client can do whom the session is opened for; None where it is opened for all."""
 
 
 @asynccontextmanager
@@ -67,7 +70,8 @@ async def open_session(
     Raises:
         SessionFailed: The server cannot be started or reached, or the handshake failed.
     """
-    endpoint, wire = settings.endpoint, Wire()
+    endpoint, wire = settings.endpoint, Wire(capabilities=settings.capabilities)
+    line = None if settings.capabilities is None else Line()
     failure: SessionFailed | None = None
     async with AsyncExitStack() as stack:
         wires: Wires = {}
@@ -92,9 +96,10 @@ async def open_session(
             if change is not None:
                 on_changed(*change)
 
+        callbacks = {} if line is None else line.callbacks
         who = types.Implementation(name="trunkline", version=VERSION)
         client = await stack.enter_async_context(
-            ClientSession(dispatcher=tracking, message_handler=on_message, client_info=who)
+            ClientSession(dispatcher=tracking, message_handler=on_message, client_info=who, **callbacks)
         )
         try:
             await negotiate(client, settings.era, settings.pinned, wire)
@@ -106,7 +111,7 @@ async def open_session(
             failure = SessionFailed(presentable(await explain.why(error, wire), secrets), hopeless=hopeless)
             failure.__cause__ = cause_of(error, secrets)
         else:
-            yield Session(client, endpoint, settings.authorization, on_lost=on_lost, explain=explain.why)
+            yield Session(client, endpoint, settings.authorization, on_lost=on_lost, explain=explain.why, line=line)
     # Raised out here, because the task groups in the stack would wrap it.
     if failure is not None:
         raise failure

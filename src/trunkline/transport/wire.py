@@ -18,6 +18,7 @@ import anyio
 from anyio.abc import TaskStatus
 from mcp.shared.dispatcher import CallOptions, Dispatcher, OnNotify, OnNotifyIntercept, OnRequest
 from mcp.shared.transport_context import TransportContext
+from mcp_types import CLIENT_CAPABILITIES_META_KEY
 
 from trunkline.call import Delivery
 
@@ -40,6 +41,8 @@ class Wire:
     """Seconds the server asked to wait."""
     fault: Exception | None = None
     """What broke the exchange below the protocol: refused, reset, cut."""
+    capabilities: Mapping[str, Any] | None = None
+    """What the server is told that its client can do; None for what the session says, which is nothing."""
 
     def sent(self) -> None:
         """From here on the server may have got it."""
@@ -95,6 +98,8 @@ class TrackingDispatcher(Dispatcher[TransportContext]):
             options["request_id"] = request_id
         options["headers"] = {**options.get("headers", {}), REQUEST_HEADER: str(request_id)}
         wire = CURRENT_WIRE.get() or Wire()
+        if wire.capabilities is not None and params is not None:
+            params = _declaring(wire.capabilities, method, params)
         self._wires[str(request_id)] = wire
         try:
             return await self._inner.send_raw_request(method, params, options)
@@ -119,3 +124,13 @@ class TrackingDispatcher(Dispatcher[TransportContext]):
         finally:
             # Synchronous, so that no later call can be handed to a dead connection.
             self._on_end()
+
+
+def _declaring(capabilities: Mapping[str, Any], method: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The same request as by a client with these capabilities: the SDK's session says only what it can do itself."""
+    if method == "initialize":
+        return {**params, "capabilities": capabilities}
+    meta = params.get("_meta", {})
+    if CLIENT_CAPABILITIES_META_KEY not in meta:
+        return params
+    return {**params, "_meta": {**meta, CLIENT_CAPABILITIES_META_KEY: capabilities}}
