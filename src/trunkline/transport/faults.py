@@ -17,9 +17,9 @@ from trunkline.transport.authorization.failure import AuthorizationFailed
 from trunkline.transport.network import describe
 from trunkline.transport.wire import Wire
 
-__all__ = ["cause_of", "is_lost_session", "is_unreachable", "translate"]
+__all__ = ["CLOSED_BY_SDK", "cause_of", "is_lost_session", "is_unreachable", "translate"]
 
-_CLOSED_BY_SDK = ("Connection closed", "SSE stream")
+CLOSED_BY_SDK = ("Connection closed", "SSE stream")
 """How the SDK's own messages for a lost connection begin; any other -32000 is the server's own error."""
 _STAND_IN = "Server returned an error response"
 """The SDK's message for an HTTP error without a JSON-RPC body."""
@@ -80,7 +80,7 @@ def translate(error: Exception, call: Call, wire: Wire, *, incident: object, sec
 def _translate_answer(error: MCPError, call: Call, wire: Wire, incident: object) -> CallFailed:
     if wire.status is not None and wire.status >= 400:
         return _translate_status(error, call, wire.status, wire.retry_after)
-    if error.code == CONNECTION_CLOSED and error.message.startswith(_CLOSED_BY_SDK):
+    if error.code == CONNECTION_CLOSED and error.message.startswith(CLOSED_BY_SDK):
         words = f"the connection to server {call.server!r} ended before the answer"
         return ConnectionLost(words, delivery=wire.delivery, incident=incident, tool=call.name, server=call.server)
     if error.code == PARSE_ERROR:
