@@ -25,6 +25,7 @@ from tests.servers.authorizing import CLIENT, SECRET, Authorizing, authorizing
 from tests.servers.watching import eventually, reason_of, state_of, text_of
 from trunkline import (
     ClientCredentials,
+    DeadlineExceeded,
     EnhancedMCPClient,
     HttpEndpoint,
     ServerError,
@@ -329,6 +330,15 @@ async def test_calls_that_no_token_can_be_had_for_have_not_run_and_come_back_whe
                         return
 
         await mended()
+
+
+async def test_a_call_that_ends_while_its_refused_token_is_replaced_has_not_run(server: Authorizing) -> None:
+    async with client_of(server, credentials()) as client:
+        await sent(client)
+        await server.control(revoke=True, token_delay=30.0)
+        with pytest.raises(DeadlineExceeded) as raised:
+            await client.call_tool("search_headers", timeout=1.0)
+        assert not raised.value.may_have_run
 
 
 async def test_a_token_is_in_no_error_no_listing_no_log_and_no_repr(

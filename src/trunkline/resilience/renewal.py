@@ -16,6 +16,8 @@ at once, and what is left of the lifetime outlasts a short outage of the authori
 _SPARE_SHARE: Final = 0.1
 _SPARE: Final = 10.0
 """Seconds, or that share of the lifetime where it is less: so close to its end a token may end on the way."""
+_SHORTEST: Final = 1.0
+"""Seconds for which any token is used."""
 _BASE: Final = 1.0
 _CAP: Final = 60.0
 """Seconds after the first failure, and after many: half of each is drawn."""
@@ -40,20 +42,29 @@ class Renewal:
     def __repr__(self) -> str:
         return f"<Renewal [{self._failures} failures, {self._refusals} refusals in a row]>"
 
-    def granted(self, asked_at: float, lifetime: float | None) -> None:
-        """A token was fetched by a request made at `asked_at`; None for a lifetime nobody spoke of."""
+    def granted(self, asked_at: float, now: float, lifetime: float | None) -> None:
+        """A token was fetched by a request made at `asked_at`; None for a lifetime nobody spoke of.
+
+        One that hardly holds is used for a second all the same, or nobody would do anything but fetch tokens: the
+        server says whether it still holds.
+        """
         self._failures, self._is_proved, self.may_fetch_at = 0, False, -inf
         if lifetime is None:
             # Until a server refuses it.
             self._good_until = self._due_at = inf
             return
-        self._good_until = asked_at + lifetime - min(_SPARE, _SPARE_SHARE * lifetime)
-        self._due_at = asked_at + lifetime * self._rng.uniform(*_EARLY)
+        early = self._rng.uniform(*_EARLY)
+        self._good_until = max(asked_at + lifetime - min(_SPARE, _SPARE_SHARE * lifetime), now + _SHORTEST)
+        self._due_at = max(asked_at + lifetime * early, now + _SHORTEST * early)
 
-    def failed(self, now: float, retry_after: float | None = None) -> None:
-        """A fetch failed; the authorization server may have said when to come back, in seconds."""
-        self._failures += 1
-        self.may_fetch_at = now + max(self._pause(self._failures), min(retry_after or 0.0, _LONGEST))
+    def failed(self, now: float, retry_after: float | None = None, *, at_server: bool = False) -> None:
+        """A fetch failed; the authorization server may have said when to come back, in seconds.
+
+        `at_server`: it was the server itself that could not be asked who gives out its tokens. Nobody's authorization
+        server is spared by waiting longer then, and who reconnects to the server pauses by himself.
+        """
+        self._failures += not at_server
+        self.may_fetch_at = now + max(self._pause(max(self._failures, 1)), min(retry_after or 0.0, _LONGEST))
 
     def accepted(self) -> None:
         """A server took the token."""

@@ -43,7 +43,8 @@ class Authorization:
             self._auth = given
 
     def __repr__(self) -> str:
-        return f"<Authorization {self._tokens or (type(self._auth).__name__ if self._auth else 'none')!r}>"
+        how = type(self._auth).__name__ if self._auth else "none"
+        return f"<Authorization {how if self._tokens is None else repr(self._tokens)}>"
 
     def with_tokens(self, secrets: Secrets) -> Secrets:
         """What must not be in anything that is shown: these secrets, and the tokens in use."""

@@ -22,19 +22,31 @@ class AuthorizationFailed(httpx2.TransportError):
     A kind of TransportError, so that it stays with its request as any network fault does.
     """
 
-    def __init__(self, step: Step, problem: str, *, may_pass: bool = False, retry_after: float | None = None) -> None:
+    def __init__(
+        self,
+        step: Step,
+        problem: str,
+        *,
+        may_pass: bool = False,
+        at_server: bool = False,
+        retry_after: float | None = None,
+    ) -> None:
         """Say at which `step` what went wrong; the words must hold no secret."""
         super().__init__(f"no access token ({step}): {problem}" if step != "auth" else f"not authorised: {problem}")
         self.step: Step = step
         self.problem = problem
         self.may_pass = may_pass
         """Whether it may be another thing in a moment, with nobody changing anything."""
+        self.at_server = at_server
+        """Whether the server itself did not answer the question who gives out its tokens."""
         self.retry_after = retry_after
         """Seconds after which another try is worth it; None when unknown."""
 
     def after(self, retry_after: float) -> AuthorizationFailed:
         """The same for one more who asks: each raises an object of its own."""
-        return AuthorizationFailed(self.step, self.problem, may_pass=self.may_pass, retry_after=retry_after)
+        return AuthorizationFailed(
+            self.step, self.problem, may_pass=self.may_pass, at_server=self.at_server, retry_after=retry_after
+        )
 
 
 def place(url: str) -> str:

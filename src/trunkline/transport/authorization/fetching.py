@@ -73,12 +73,18 @@ class Fetcher:
                 return await self._first_answer(method, url, addresses, headers, body)
         except TimeoutError:
             problem = f"{place(url)} did not answer within {_PATIENCE:g} s"
-            raise AuthorizationFailed(step, problem, may_pass=True) from None
+            raise AuthorizationFailed(step, problem, may_pass=True, at_server=self._is_at_server(url)) from None
         except AuthorizationFailed:
             raise
         except (httpx2.TransportError, httpx2.DecodingError, httpx2.InvalidURL, OSError, ValueError) as error:
             problem = f"{place(url)} cannot be reached ({describe(error)})"
-            raise AuthorizationFailed(step, problem, may_pass=True) from None
+            raise AuthorizationFailed(step, problem, may_pass=True, at_server=self._is_at_server(url)) from None
+
+    def _is_at_server(self, url: str) -> bool:
+        try:
+            return _origin(url) == self._origin
+        except ValueError:
+            return False
 
     async def _first_answer(
         self, method: str, url: str, addresses: Iterable[str], headers: Mapping[str, str], body: bytes | None

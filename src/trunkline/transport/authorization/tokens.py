@@ -115,7 +115,7 @@ class AccessTokens:
                 problem = f"what was answered cannot be understood ({type(error).__name__})"
                 self._fail(AuthorizationFailed("discovery", problem))
             else:
-                self._renewal.granted(asked_at, grant.lifetime)
+                self._renewal.granted(asked_at, clock.now(), grant.lifetime)
                 self.secrets = Secrets(filter(None, (self._token, grant.token)))
                 self._token, self._failure, self._challenge = grant.token, None, None
             # Who asked meanwhile has an answer too.
@@ -125,7 +125,7 @@ class AccessTokens:
 
     def _fail(self, error: AuthorizationFailed) -> None:
         self._failure = error
-        self._renewal.failed(clock.now(), error.retry_after)
+        self._renewal.failed(clock.now(), error.retry_after, at_server=error.at_server)
 
     async def _until_due(self) -> None:
         while (at := self._renewal.next_fetch(is_wanted=self._wanted.is_set())) > clock.now():

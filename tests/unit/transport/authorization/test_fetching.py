@@ -59,6 +59,14 @@ async def test_what_the_configuration_names_may_be_anywhere() -> None:
         with pytest.raises(AuthorizationFailed, match="ConnectError: Connection refused") as refused:
             await Fetcher(PUBLIC, [named]).get(named)
         assert refused.value.may_pass
+        assert not refused.value.at_server
+
+
+async def test_that_the_server_itself_is_not_there_is_told_apart() -> None:
+    with pytest.raises(AuthorizationFailed, match="ConnectError: Connection refused") as refused:
+        await Fetcher(LOCAL).get(LOCAL)
+    assert refused.value.at_server
+    assert refused.value.after(1.0).at_server
 
 
 def test_an_address_is_shown_without_what_may_be_secret_in_it() -> None:
