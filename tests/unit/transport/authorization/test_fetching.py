@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
 import pytest
 
+from tests.servers.certificates import certificates
+from trunkline.transport.authorities import authorities
 from trunkline.transport.authorization.failure import AuthorizationFailed, place, quoted
 from trunkline.transport.authorization.fetching import Fetcher
 
@@ -76,3 +85,61 @@ def test_an_address_is_shown_without_what_may_be_secret_in_it() -> None:
     assert len(place("https://host/" + "x" * 1000)) <= 120
     assert quoted("a\x1b[31mb") == "'a?[31mb'"
     assert repr(Fetcher("https://user:word@host/mcp")) == "<Fetcher for https://host/mcp>"
+
+
+class Telling(BaseHTTPRequestHandler):
+    """Answers with the Host it was asked for; from `/large` with more than anybody needs."""
+
+    def do_GET(self) -> None:
+        body = b"[" + b"0," * 200_000 + b"0]" if self.path == "/large" else f'"{self.headers["host"]}"'.encode()
+        self.send_response(200)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the standard library's name
+        """Say nothing in the test's own output."""
+
+
+@contextmanager
+def telling(context: ssl.SSLContext | None = None) -> Iterator[int]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Telling)
+    server.handle_error = lambda *_: None  # type: ignore[method-assign]  # of handshakes that clients end
+    if context is not None:
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+    thread.start()
+    try:
+        yield server.server_address[1]
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.fixture
+def trusting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ssl.SSLContext]:
+    """What a server for `localhost` needs, whose authority is trusted for as long as the test runs."""
+    made = certificates(tmp_path, "localhost")
+    monkeypatch.setenv("SSL_CERT_FILE", str(made.authority))
+    authorities.cache_clear()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(made.certificate, made.key)
+    yield context
+    authorities.cache_clear()
+
+
+async def test_a_name_is_connected_to_by_number_and_still_vouched_for_as_a_name(trusting: ssl.SSLContext) -> None:
+    with telling(trusting) as port:
+        answer = await Fetcher(f"https://localhost:{port}/mcp").get(f"https://localhost:{port}/metadata")
+        assert answer.value == f"localhost:{port}"
+        with pytest.raises(AuthorizationFailed, match=r"cannot be reached \(ConnectError"):
+            await Fetcher(f"https://127.0.0.1:{port}/mcp").get(f"https://127.0.0.1:{port}/metadata")
+
+
+async def test_an_answer_without_end_is_no_answer() -> None:
+    with telling() as port:
+        server = f"http://127.0.0.1:{port}"
+        assert (await Fetcher(server).get(f"{server}/small")).value == f"127.0.0.1:{port}"
+        assert (await Fetcher(server).get(f"{server}/large")).value is None
