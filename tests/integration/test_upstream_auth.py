@@ -18,7 +18,9 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from mcp import Client, MCPError
+from mcp.client.auth.extensions.client_credentials import ClientCredentialsOAuthProvider
 from mcp.client.streamable_http import streamable_http_client
+from mcp.shared.auth import OAuthClientInformationFull, OAuthToken
 from mcp_types import TextContent
 
 from tests.servers.authorizing import CLIENT, SECRET, Authorizing, authorizing
@@ -379,6 +381,40 @@ async def test_a_flow_of_ones_own_is_run_for_each_request(server: Authorizing) -
         asked = auth.asked
         assert "authorization" in await sent(client)
         assert auth.asked == asked + 1
+
+
+class Memory:
+    """Where the SDK's providers keep what they were given."""
+
+    def __init__(self) -> None:
+        self.tokens: OAuthToken | None = None
+        self.client: OAuthClientInformationFull | None = None
+
+    async def get_tokens(self) -> OAuthToken | None:
+        return self.tokens
+
+    async def set_tokens(self, tokens: OAuthToken) -> None:
+        self.tokens = tokens
+
+    async def get_client_info(self) -> OAuthClientInformationFull | None:
+        return self.client
+
+    async def set_client_info(self, client_info: OAuthClientInformationFull) -> None:
+        self.client = client_info
+
+
+async def test_a_provider_of_the_sdk_is_such_a_flow(server: Authorizing) -> None:
+    def provider() -> httpx2.Auth:
+        return ClientCredentialsOAuthProvider(server.url, Memory(), "us", "a-plain-secret", issuer=server.origin)
+
+    async with client_of(server, provider()) as client:
+        await eventually(lambda: "its httpx2.Auth failed with OAuthTokenError" in reason_of(client, "search"))
+    await server.control(reset=True, accepts_client=["us", "a-plain-secret"])
+    async with client_of(server, provider()) as client:
+        headers = await sent(client)
+        await server.control(revoke=True)
+        assert (await sent(client))["authorization"] != headers["authorization"]
+    assert [request["proof"] for request in (await server.journal())["asked"]] == ["client_secret_basic"] * 2
 
 
 class Broken(httpx2.Auth):

@@ -104,6 +104,7 @@ class State:
             "resource_metadata": f"{origin}/.well-known/oauth-protected-resource/mcp",
             "has_resource_metadata": True,
             "accepts_any": False,
+            "accepts_client": [CLIENT, SECRET],
         }
         self.tokens: dict[str, str] = {}
         """Scopes, by token."""
@@ -144,10 +145,10 @@ async def give_token(state: State, request: Request) -> Response:
 
 
 def who_asks(state: State, request: Request, form: dict[str, str]) -> tuple[str, bool]:
-    given = request.headers.get("authorization", "")
+    given, accepted = request.headers.get("authorization", ""), state.settings["accepts_client"]
     if given.startswith("Basic "):
         name, _, word = base64.b64decode(given.removeprefix("Basic ")).decode().partition(":")
-        return "client_secret_basic", (unquote_plus(name), unquote_plus(word)) == (CLIENT, SECRET)
+        return "client_secret_basic", [unquote_plus(name), unquote_plus(word)] == accepted
     if "client_assertion" in form:
         import jwt
 
@@ -159,7 +160,7 @@ def who_asks(state: State, request: Request, form: dict[str, str]) -> tuple[str,
             options={"require": ["exp", "iat", "jti", "iss", "sub"]},
         )
         return "private_key_jwt", claims["iss"] == claims["sub"] == CLIENT and claims["exp"] > time.time()
-    return "client_secret_post", (form.get("client_id"), form.get("client_secret")) == (CLIENT, SECRET)
+    return "client_secret_post", [form.get("client_id"), form.get("client_secret")] == accepted
 
 
 def metadata(state: State, path: str) -> dict[str, Any] | None:
@@ -177,6 +178,8 @@ def metadata(state: State, path: str) -> dict[str, Any] | None:
         return {
             "issuer": settings["issuer"],
             "token_endpoint": settings["token_endpoint"],
+            "authorization_endpoint": f"{settings['issuer']}/authorize",
+            "response_types_supported": ["code"],
             "token_endpoint_auth_methods_supported": settings["proofs"],
         }
     return None
