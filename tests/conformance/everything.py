@@ -15,7 +15,14 @@ from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel import NotificationOptions
 from mcp.server.models import InitializationOptions
 from mcp.server.request_state import RequestStateBoundary, RequestStateSecurity
-from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler, PromptsListChanged, ToolsListChanged
+from mcp.server.session import ServerSession
+from mcp.server.subscriptions import (
+    InMemorySubscriptionBus,
+    ListenHandler,
+    PromptsListChanged,
+    ResourceUpdated,
+    ToolsListChanged,
+)
 
 from tests.conformance.content import (
     DEFAULTS,
@@ -41,6 +48,8 @@ STEP: Final = 0.05
 
 TOOLS: Final[dict[str, tuple[types.Tool, Run]]] = {}
 BUS: Final = InMemorySubscriptionBus()
+SUBSCRIBED: Final[dict[str, dict[str, ServerSession]]] = {}
+"""By resource: the sessions of the handshake era that subscribed to it."""
 
 
 def tool(name: str, schema: dict[str, Any] | None = None) -> Callable[[Run], Run]:
@@ -169,6 +178,16 @@ async def change_prompts(_ctx: Context, _params: types.CallToolRequestParams) ->
     """Changes the list of prompts."""
     await BUS.publish(PromptsListChanged())
     return done(text("Changed."))
+
+
+@tool("test_update_resource")
+async def update_resource(_ctx: Context, _params: types.CallToolRequestParams) -> Answer:
+    """Tells those who subscribed that the watched resource has changed."""
+    uri = "test://watched-resource"
+    await BUS.publish(ResourceUpdated(uri=uri))
+    for session in SUBSCRIBED.get(uri, {}).values():
+        await session.send_resource_updated(uri)
+    return done(text("Updated."))
 
 
 # ------------------------------------------------------------------------- questions back, in the handshake era's way
@@ -439,6 +458,20 @@ async def complete(_ctx: Context, params: types.CompleteRequestParams) -> types.
     return types.CompleteResult(completion=types.Completion(values=values, total=len(values), has_more=False))
 
 
+def session_of(ctx: Context) -> str:
+    return "" if ctx.request is None else str(ctx.request.headers.get("mcp-session-id"))
+
+
+async def subscribe(ctx: Context, params: types.SubscribeRequestParams) -> types.EmptyResult:
+    SUBSCRIBED.setdefault(str(params.uri), {})[session_of(ctx)] = ctx.session
+    return types.EmptyResult()
+
+
+async def unsubscribe(ctx: Context, params: types.UnsubscribeRequestParams) -> types.EmptyResult:
+    SUBSCRIBED.get(str(params.uri), {}).pop(session_of(ctx), None)
+    return types.EmptyResult()
+
+
 async def nothing(_ctx: Context, _params: Any) -> types.EmptyResult:
     return types.EmptyResult()
 
@@ -452,8 +485,8 @@ def build() -> EverythingServer:
         on_list_resources=list_resources,
         on_list_resource_templates=list_templates,
         on_read_resource=read_resource,
-        on_subscribe_resource=nothing,
-        on_unsubscribe_resource=nothing,
+        on_subscribe_resource=subscribe,
+        on_unsubscribe_resource=unsubscribe,
         on_list_prompts=list_prompts,
         on_get_prompt=get_prompt,
         on_completion=complete,

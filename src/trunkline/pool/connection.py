@@ -17,6 +17,7 @@ from mcp_types import Result, ServerCapabilities, Tool
 
 from trunkline.call import Call
 from trunkline.policy import ServerPolicy
+from trunkline.pool.subscribing import Watched, keep_subscribed
 from trunkline.transport.changes import Changed, Listing, announced
 from trunkline.transport.opening import SessionSettings, open_session
 from trunkline.transport.reasons import SessionFailed
@@ -49,6 +50,7 @@ class Connection:
         on_listing: Callable[[Sequence[Tool]], None],
         on_changed: Changed,
         rng: random.Random,
+        watched: Watched | None = None,
     ) -> None:
         self.state: ConnectionState = "opening"
         self.reason = ""
@@ -73,6 +75,7 @@ class Connection:
         self._on_listing = on_listing
         self._on_changed = on_changed
         self._rng = rng
+        self._watched = watched
         self._session: Session | None = None
         self._bound = anyio.CancelScope()
         self._relist = anyio.Event()
@@ -134,6 +137,8 @@ class Connection:
             tasks.start_soon(self._refresh, session)
             if session.can_watch:
                 tasks.start_soon(self._watch, session)
+            if self._watched is not None:
+                tasks.start_soon(keep_subscribed, session, self._watched, self._hear_update)
             await self.ended.wait()
             with anyio.move_on_after(self._policy.pool.grace):
                 while self.in_flight:
@@ -159,6 +164,9 @@ class Connection:
             self._relist.set()
         else:
             self._on_changed(listing, uri)
+
+    def _hear_update(self, uri: str) -> None:
+        self._on_changed("resources", uri)
 
     async def _watch(self, session: Session) -> None:
         pause = _RELISTEN

@@ -58,7 +58,8 @@ class OwnConnections:
         self._settings = replace(settings, era="2025-11-25", pinned=PinnedEra())
         self._policy = policy
         self._rng = rng
-        self._most = _MOST["stdio" if isinstance(settings.endpoint, StdioEndpoint) else "http"]
+        self.most = _MOST["stdio" if isinstance(settings.endpoint, StdioEndpoint) else "http"]
+        """Connections at once."""
         self._era = era
         self._places: dict[str, _Place] = {}
         self._tasks: TaskGroup | None = None
@@ -106,7 +107,7 @@ class OwnConnections:
         raise ServerUnavailable(words, tool=call.name, server=call.server)
 
     def _open(self, key: str, peer: Peer, call: Call, tasks: TaskGroup) -> _Place:
-        if len(self._places) >= self._most:
+        if len(self._places) >= self.most:
             self._make_room(call)
         connection = Connection(
             replace(self._settings, capabilities=peer.capabilities),
@@ -125,7 +126,7 @@ class OwnConnections:
         """Close the connection that has been out of use for the longest time."""
         idle = [(place.used_at, key) for key, place in self._places.items() if not place.connection.in_flight]
         if not idle:
-            words = f"server {call.server!r} has calls of {self._most} clients under way, each on its own connection"
+            words = f"server {call.server!r} has calls of {self.most} clients under way, each on its own connection"
             raise ServerUnavailable(words, tool=call.name, server=call.server)
         self._places.pop(min(idle)[1]).connection.retire("another client needed the place")
 

@@ -22,6 +22,7 @@ from trunkline.pool.keeper import Keeper
 from trunkline.pool.ledger import Ledger, PoolStatistics
 from trunkline.pool.outage import Outage
 from trunkline.pool.own import OwnConnections
+from trunkline.pool.subscribing import Watched
 from trunkline.transport.changes import Listing, announced
 from trunkline.transport.era import PinnedEra
 from trunkline.transport.opening import SessionSettings
@@ -60,6 +61,8 @@ class Pool:
         """Protocol version of the latest connection."""
         self.capabilities = ServerCapabilities()
         """What the server said it can do at its latest handshake."""
+        self.watched = Watched()
+        """Resources whose updates are told of."""
         self.on_ready: Callable[[float], None] = _nobody
         """Told, with the loop's time, of each connection that became ready."""
         self._endpoint = endpoint
@@ -78,7 +81,8 @@ class Pool:
         )
         self._ledger = Ledger()
         self._outage = Outage(policy.pool, rng)
-        self._own = OwnConnections(server, self._settings, policy, rng=rng, era=lambda: self.era)
+        self.own = OwnConnections(server, self._settings, policy, rng=rng, era=lambda: self.era)
+        """Connections that belong to one client each."""
 
     def __repr__(self) -> str:
         now = self.statistics()
@@ -105,7 +109,7 @@ class Pool:
         """Keep the connections open until `close`; the calls under way are then given the pool's grace."""
         is_stdio = isinstance(self._endpoint, StdioEndpoint)
         async with anyio.create_task_group() as tasks:
-            self._own.run_in(tasks)
+            self.own.run_in(tasks)
             for _ in range(self._policy.pool.connections):
                 keeper = Keeper(
                     self.server,
@@ -123,7 +127,7 @@ class Pool:
     def close(self) -> None:
         """Retire every connection and open no more. From any task, any number of times."""
         self._ledger.close("the pool was closed")
-        self._own.close("the pool was closed", for_good=True)
+        self.own.close("the pool was closed", for_good=True)
         self.settled.set()
 
     async def send(self, call: Call) -> Result:
@@ -133,7 +137,7 @@ class Pool:
             ServerUnavailable: No connection could be had.
             CallFailed: The attempt failed.
         """
-        connection = None if call.exchange is None else await self._own.find(call)
+        connection = None if call.exchange is None else await self.own.find(call)
         connection = connection or self._ledger.best() or await self._wait_for_connection(call)
         self._ledger.lend(connection)
         started, waited = clock.now(), call.waited
@@ -186,7 +190,7 @@ class Pool:
         """Retire the present connections; others take their place at once."""
         for connection in list(self._ledger.connections):
             connection.retire(reason)
-        self._own.close(reason, for_good=False)
+        self.own.close(reason, for_good=False)
 
     async def wait_ready(self, call: Call) -> None:
         """Wait until a connection is ready; raises `ServerUnavailable` as a call would."""
@@ -202,6 +206,7 @@ class Pool:
             on_listing=self._on_listing,
             on_changed=self._tell_change,
             rng=self._rng,
+            watched=self.watched,
         )
 
     def _tell_change(self, listing: Listing, uri: str | None) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager, suppress
 
 import anyio
@@ -23,7 +23,7 @@ from trunkline.transport.changes import announced
 from trunkline.transport.faults import cause_of, is_lost_session, is_unreachable, translate
 from trunkline.transport.listing import every_page, shown
 from trunkline.transport.reasons import SessionFailed, blot_out, presentable
-from trunkline.transport.requests import meta_of, requested
+from trunkline.transport.requests import meta_of, requested, subscribe
 from trunkline.transport.wire import CURRENT_WIRE, Wire
 
 __all__ = ["Session"]
@@ -207,6 +207,23 @@ class Session:
             on_watching()
             async for _change in subscription:
                 pass
+
+    async def subscribe(self, uri: str, *, wanted: bool) -> None:
+        """Have a server of the handshake era tell of a resource's updates, or no longer; raises `SessionFailed`."""
+        async with self._own_request():
+            await subscribe(self._client, uri, wanted=wanted)
+
+    async def watch_resources(self, uris: Collection[str], on_watching: Callable[[], None]) -> None:
+        """Have a server of the stateless era tell of these resources' updates, as `watch` does of listings."""
+        async with self._own_request(), listen(self._client, resource_subscriptions=list(uris)) as subscription:
+            on_watching()
+            async for _update in subscription:
+                pass
+
+    @property
+    def can_subscribe(self) -> bool:
+        """Whether the server tells of single resources' updates."""
+        return self.capabilities.resources is not None and self.capabilities.resources.subscribe is True
 
     @asynccontextmanager
     async def _own_request(self) -> AsyncIterator[None]:
