@@ -46,12 +46,12 @@ def suites() -> Iterator[Sequence[Suite]]:
 
 
 @contextmanager
-def gateway() -> Iterator[str]:
-    """The address of a gateway in front of the server that has everything."""
+def gateway(more: str = "") -> Iterator[str]:
+    """The address of a gateway in front of the server that has everything; `more` is added to its configuration."""
     with TemporaryDirectory() as name:
         folder, behind, port = Path(name), free_port(), free_port()
         config = folder / "trunkline.toml"
-        config.write_text(_CONFIG.format(port=behind), "utf-8")
+        config.write_text((_CONFIG + more).format(port=behind), "utf-8")
         everything = [sys.executable, "-m", "tests.conformance.everything", str(behind)]
         serve = [sys.executable, "-m", "trunkline", "serve", str(config), "--port", str(port)]
         with _running(everything, folder / "everything.log") as server:
