@@ -98,7 +98,8 @@ class Exchange:
         try:
             yield
         finally:
-            del self.bounds[-len(bounds) :]
+            for bound in bounds:
+                self.bounds.remove(bound)
 
     def stop(self, now: float) -> None:
         """The peer is being asked: nothing ends the call meanwhile."""

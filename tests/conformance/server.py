@@ -19,7 +19,7 @@ import httpx2
 from tests.conformance.suites import NEXT, ROOT, STABLE, Suite
 from trunkline.testing.processes import free_port
 
-__all__ = ["gateway", "suites"]
+__all__ = ["configured", "gateway", "suites"]
 
 _STARTUP = 60.0
 """Seconds until both processes are there."""
@@ -48,18 +48,24 @@ def suites() -> Iterator[Sequence[Suite]]:
 @contextmanager
 def gateway(more: str = "") -> Iterator[str]:
     """The address of a gateway in front of the server that has everything; `more` is added to its configuration."""
-    with TemporaryDirectory() as name:
-        folder, behind, port = Path(name), free_port(), free_port()
-        config = folder / "trunkline.toml"
-        config.write_text((_CONFIG + more).format(port=behind), "utf-8")
-        everything = [sys.executable, "-m", "tests.conformance.everything", str(behind)]
-        serve = [sys.executable, "-m", "trunkline", "serve", str(config), "--port", str(port)]
-        with _running(everything, folder / "everything.log") as server:
-            _until(server, f"http://127.0.0.1:{behind}/mcp", folder / "everything.log")
-            with _running(serve, folder / "gateway.log") as process:
-                _until(process, f"http://127.0.0.1:{port}/health/ready", folder / "gateway.log", status=200)
-                # "localhost" is what the harnesses' check of Host and Origin starts from.
-                yield f"http://localhost:{port}/mcp"
+    with configured(more) as config:
+        port, log = free_port(), config.with_name("gateway.log")
+        with _running([sys.executable, "-m", "trunkline", "serve", str(config), "--port", str(port)], log) as process:
+            _until(process, f"http://127.0.0.1:{port}/health/ready", log, status=200)
+            # "localhost" is what the harnesses' check of Host and Origin starts from.
+            yield f"http://localhost:{port}/mcp"
+
+
+@contextmanager
+def configured(more: str = "") -> Iterator[Path]:
+    """A configuration of the server that has everything, which runs."""
+    with TemporaryDirectory() as folder:
+        config, port = Path(folder) / "trunkline.toml", free_port()
+        config.write_text((_CONFIG + more).format(port=port), "utf-8")
+        log = config.with_name("everything.log")
+        with _running([sys.executable, "-m", "tests.conformance.everything", str(port)], log) as process:
+            _until(process, f"http://127.0.0.1:{port}/mcp", log)
+            yield config
 
 
 @contextmanager

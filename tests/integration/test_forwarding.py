@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -9,13 +10,13 @@ from typing import Any
 import anyio
 import mcp_types as types
 import pytest
-from mcp import Client, MCPError
+from mcp import Client, MCPError, StdioServerParameters
 from mcp.client.session import ClientRequestContext
 
-from tests.conformance.server import gateway
+from tests.conformance.server import configured, gateway
 from tests.servers.watching import eventually
 
-pytestmark = [pytest.mark.anyio, pytest.mark.integration]
+pytestmark = [pytest.mark.anyio, pytest.mark.integration, pytest.mark.requirement("GATEWAY-FORWARD")]
 
 ERAS = ("legacy", "2026-07-28")
 STATELESS = """
@@ -67,7 +68,9 @@ class Host:
             self.updated.append(str(message.params.uri))
 
     @asynccontextmanager
-    async def connected(self, url: str, era: str, **options: Any) -> AsyncGenerator[Client, None]:
+    async def connected(
+        self, url: str | StdioServerParameters, era: str, **options: Any
+    ) -> AsyncGenerator[Client, None]:
         able: dict[str, Any] = {
             "elicitation_callback": self.elicit,
             "sampling_callback": self.sample,
@@ -119,6 +122,16 @@ async def test_each_user_is_asked_what_the_servers_want_to_know_for_its_own_call
         assert host.name in answers[host.name]
         assert not any(other.name in answers[host.name] for other in hosts if other is not host)
         assert len(host.asked) == (2 if "multi_round" in tool else 1)
+
+
+async def test_a_host_that_started_the_gateway_itself_is_asked_over_its_pipe() -> None:
+    host = Host("Ada")
+    with configured() as config:
+        command = ["-m", "trunkline", "serve", str(config), "--stdio"]
+        started = StdioServerParameters(command=sys.executable, args=command)
+        async with host.connected(started, "legacy") as client:
+            assert "Ada" in text_of(await client.call_tool("test_elicitation", {"message": "Who are you?"}))
+    assert host.asked == ["Who are you?"]
 
 
 async def test_a_server_does_not_learn_of_what_a_client_cannot_do(url: str) -> None:

@@ -12,7 +12,7 @@ import mcp_types as types
 import pytest
 from mcp import MCPError
 from mcp.server import Server
-from mcp.server.context import ServerRequestContext
+from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 
 from tests.interaction.worlds import BOUND, QUIET, error_of
 from tests.servers.watching import text_of
@@ -118,6 +118,29 @@ async def client_of(
 
 async def ask(client: EnhancedMCPClient, person: Person, **options: Any) -> str:
     return text_of(await client.for_exchange(Exchange(person)).call_tool("s_ask", **options))
+
+
+async def test_a_server_without_the_handshake_era_is_not_offered_it_for_every_call() -> None:
+    server, handshakes = Asking(), list[str]()
+
+    async def refuse(ctx: ServerRequestContext, call_next: CallNext) -> HandlerResult:
+        if ctx.method == "initialize":
+            handshakes.append(ctx.method)
+            raise MCPError(types.METHOD_NOT_FOUND, "no handshakes")
+        return await call_next(ctx)
+
+    server.server.middleware.append(refuse)
+    async with client_of(server, "auto") as client:
+        for _ in range(3):
+            with pytest.raises(InputRequired):
+                await ask(client, Person("Ada"))
+    assert len(handshakes) == 1
+
+
+async def test_a_server_that_must_not_ask_back_shares_its_connection_among_all() -> None:
+    async with client_of(Asking(), "2025-11-25", interactive=False) as client:
+        await error_of(ask(client, Person("Ada")), ServerError)
+        assert repr(client.fleet.stacks["s"].replicas[0].pool.own) == "<OwnConnections s [0 open]>"
 
 
 async def test_each_is_asked_what_its_own_call_wants_to_know() -> None:

@@ -56,6 +56,8 @@ class Connection:
         self.reason = ""
         """Why it is not ready, in words fit to show."""
         self.hopeless = False
+        self.was_refused = False
+        """Whether the server answered the handshake, with a no."""
         self.was_retired = False
         """Whether it ended because we wanted it to."""
         self.ready_at: float | None = None
@@ -106,7 +108,7 @@ class Connection:
                         await self._keep(session)
                     self._bound.deadline = anyio.current_time() + pool.grace + _CLOSING_MARGIN
             except SessionFailed as error:
-                self.hopeless = error.hopeless
+                self.hopeless, self.was_refused = error.hopeless, error.refused
                 self.reason = str(error)
             except Exception as error:  # boundary: whatever a server makes the SDK raise ends this connection only
                 self.reason = self.reason or f"the session broke ({type(error).__name__})"

@@ -31,6 +31,8 @@ _UNUSED = 300.0
 """Seconds without a call after which a connection is closed."""
 _AGAIN = 300.0
 """Seconds until a server that does not speak the handshake era is asked whether it does again."""
+_PAUSES = (0.2, 1.0, 0.0)
+"""Seconds after each try to open one: the server may be about to restart."""
 _MOST = {"stdio": 16, "http": 128}
 """Connections at once: each is a process, or a session on the server."""
 
@@ -88,21 +90,23 @@ class OwnConnections:
         peer = None if call.exchange is None else call.exchange.peer
         if peer is None or peer.key is None or self._is_closed or self._tasks is None:
             return None
-        if self._policy.era == "2026-07-28" or anyio.current_time() < self._stateless_until:
+        is_stateless = self._policy.era == "2026-07-28" or anyio.current_time() < self._stateless_until
+        if is_stateless or not self._policy.interactive:
             return None
-        key = peer.key
-        place = self._places.get(key)
-        if place is None or place.connection.state not in ("opening", "ready"):
-            place = self._open(key, peer, call, self._tasks)
-        place.used_at = anyio.current_time()
-        connection = place.connection
-        await connection.settled.wait()
-        if connection.state == "ready":
-            return connection
-        if self._era() in MODERN_PROTOCOL_VERSIONS:
-            # It asks nothing back while a call runs: what it wants to know, it answers with.
-            self._stateless_until = anyio.current_time() + _AGAIN
-            return None
+        for pause in _PAUSES:
+            place = self._places.get(peer.key)
+            if place is None or place.connection.state not in ("opening", "ready"):
+                place = self._open(peer.key, peer, call, self._tasks)
+            place.used_at = anyio.current_time()
+            connection = place.connection
+            await connection.settled.wait()
+            if connection.state == "ready":
+                return connection
+            if connection.was_refused and self._era() in MODERN_PROTOCOL_VERSIONS:
+                # It asks nothing back while a call runs: what it wants to know, it answers with.
+                self._stateless_until = anyio.current_time() + _AGAIN
+                return None
+            await anyio.sleep(pause)
         words = f"server {call.server!r} gave no connection for this client: {connection.reason}"
         raise ServerUnavailable(words, tool=call.name, server=call.server)
 

@@ -137,8 +137,9 @@ class Pool:
             ServerUnavailable: No connection could be had.
             CallFailed: The attempt failed.
         """
-        connection = None if call.exchange is None else await self.own.find(call)
-        connection = connection or self._ledger.best() or await self._wait_for_connection(call)
+        connection = self._ledger.best() or await self._wait_for_connection(call)
+        if call.exchange is not None:  # only now: the shared ones tell whether the server is there at all
+            connection = await self.own.find(call) or self._ledger.best() or connection
         self._ledger.lend(connection)
         started, waited = clock.now(), call.waited
         outcome, failure = "cancelled", None

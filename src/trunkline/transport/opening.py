@@ -16,7 +16,7 @@ from mcp.client.session import IncomingMessage
 from mcp.shared.dispatcher import Dispatcher
 from mcp.shared.jsonrpc_dispatcher import JSONRPCDispatcher
 from mcp.shared.transport_context import TransportContext
-from mcp_types import CONNECTION_CLOSED
+from mcp_types import CONNECTION_CLOSED, HEADER_MISMATCH, METHOD_NOT_FOUND, UNSUPPORTED_PROTOCOL_VERSION
 
 from trunkline.endpoint import Endpoint, HttpEndpoint, InProcessEndpoint, StdioEndpoint
 from trunkline.policy import Era
@@ -35,6 +35,8 @@ from trunkline.transport.wire import TrackingDispatcher, Wire, Wires
 __all__ = ["SessionSettings", "open_session"]
 
 _CLOSED_BY_SDK = "Connection closed"
+_NO_HANDSHAKE: Final = frozenset({HEADER_MISMATCH, METHOD_NOT_FOUND, UNSUPPORTED_PROTOCOL_VERSION})
+"""What a server answers to a handshake that speaks the stateless era only."""
 _LATEST: Final = 16
 """Calls whose arguments are taken out of a child's last words: careless servers write them to stderr."""
 
@@ -102,7 +104,8 @@ async def open_session(
         except (MCPError, EraUndecided, RuntimeError, ValueError) as error:
             if not _is_end(error, wire) and wire.fault is None:
                 settings.pinned.clear()
-            failure = SessionFailed(presentable(await explain.why(error, wire), endpoint))
+            refused = isinstance(error, MCPError) and error.code in _NO_HANDSHAKE
+            failure = SessionFailed(presentable(await explain.why(error, wire), endpoint), refused=refused)
             failure.__cause__ = cause_of(error, blot_out(endpoint))
         else:
             yield Session(client, endpoint, on_lost=on_lost, explain=explain.why, line=line)
