@@ -24,6 +24,11 @@ __all__ = ["configured", "gateway", "suites"]
 _STARTUP = 60.0
 """Seconds until both processes are there."""
 
+_PENDING = {
+    "2025-11-25": ("server-session-lifecycle", "json-schema-2020-12", "server-sse-polling"),
+    "2026-07-28": ("json-schema-2020-12", "http-header-validation", "http-custom-header-server-validation"),
+}
+"""What the revisions do not require because it came later, or because the harness's own server cannot do it yet."""
 _CONFIG = """
 [mcpServers.everything]
 url = "http://127.0.0.1:{port}/mcp"
@@ -40,8 +45,8 @@ def suites() -> Iterator[Sequence[Suite]]:
         target = ("--url", url)
         yield (
             Suite("0.1.16", STABLE, "server", target),
-            Suite("0.2.0-alpha.12, 2025-11-25", NEXT, "server", target, "2025-11-25"),
-            Suite("0.2.0-alpha.12, 2026-07-28", NEXT, "server", target, "2026-07-28"),
+            Suite("0.2.0-alpha.12, 2025-11-25", NEXT, "server", target, "2025-11-25", _PENDING["2025-11-25"]),
+            Suite("0.2.0-alpha.12, 2026-07-28", NEXT, "server", target, "2026-07-28", _PENDING["2026-07-28"]),
         )
 
 
