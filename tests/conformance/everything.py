@@ -48,6 +48,7 @@ STEP: Final = 0.05
 
 TOOLS: Final[dict[str, tuple[types.Tool, Run]]] = {}
 BUS: Final = InMemorySubscriptionBus()
+WAITING: Final[list[str]] = []
 SUBSCRIBED: Final[dict[str, dict[str, ServerSession]]] = {}
 """By resource: the sessions of the handshake era that subscribed to it."""
 
@@ -160,6 +161,23 @@ async def reconnection(ctx: Context, _params: types.CallToolRequestParams) -> An
         await ctx.close_sse_stream()
     await anyio.sleep(STEP)
     return done(text("Reconnection test completed successfully."))
+
+
+@tool("test_wait")
+async def wait(_ctx: Context, _params: types.CallToolRequestParams) -> Answer:
+    """Waits until it is cancelled."""
+    WAITING.append("waits")
+    try:
+        await anyio.sleep_forever()
+    finally:
+        WAITING.append("cancelled")
+    return done()
+
+
+@tool("test_waiting")
+async def waiting(_ctx: Context, _params: types.CallToolRequestParams) -> Answer:
+    """Says what became of those who waited."""
+    return done(text(" ".join(WAITING)))
 
 
 @tool("test_trigger_tool_change")
@@ -453,6 +471,11 @@ async def list_prompts(_ctx: Context, _params: types.PaginatedRequestParams | No
     return types.ListPromptsResult(prompts=list(PROMPTS), ttl_ms=0, cache_scope="public")
 
 
+def input_schema(name: str) -> dict[str, Any] | None:
+    """By which headers are held against arguments."""
+    return TOOLS[name][0].input_schema if name in TOOLS else None
+
+
 async def complete(_ctx: Context, params: types.CompleteRequestParams) -> types.CompleteResult:
     values = [word for word in ("paris", "park", "party") if word.startswith(params.argument.value)]
     return types.CompleteResult(completion=types.Completion(values=values, total=len(values), has_more=False))
@@ -480,6 +503,7 @@ def build() -> EverythingServer:
     server = EverythingServer(
         "everything",
         version="1.0.0",
+        get_tool_input_schema=input_schema,
         on_list_tools=list_tools,
         on_call_tool=call_tool,
         on_list_resources=list_resources,

@@ -172,6 +172,30 @@ async def test_progress_arrives_under_the_callers_own_token(url: str, era: str) 
         await eventually(lambda: heard == [(0, 100), (50, 100), (100, 100)], told=lambda: heard)
 
 
+@pytest.mark.parametrize("era", ERAS)
+async def test_a_call_that_its_caller_gives_up_is_cancelled_on_the_server(url: str, era: str) -> None:
+    async with Host("Ada").connected(url, era) as client:
+
+        async def told() -> list[str]:
+            return text_of(await client.call_tool("test_waiting", {})).split()
+
+        before = await told()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(client.call_tool, "test_wait", {})
+            while await told() != [*before, "waits"]:  # noqa: ASYNC110 - another process
+                await anyio.sleep(0.05)
+            tasks.cancel_scope.cancel()
+        while await told() != [*before, "waits", "cancelled"]:  # noqa: ASYNC110 - another process
+            await anyio.sleep(0.05)
+
+
+async def test_arguments_that_headers_mirror_are_mirrored_upstream_too(url: str) -> None:
+    # The server refuses a call whose header is missing or says something else than the argument.
+    async with Host("Ada").connected(url, "2026-07-28") as client:
+        await client.list_tools()
+        assert text_of(await client.call_tool("test_custom_headers", {"region": "eu"})) == "region: eu"
+
+
 async def test_a_prompt_may_ask_too(url: str) -> None:
     host = Host("Ada")
     async with host.connected(url, "2026-07-28") as client:
