@@ -155,6 +155,24 @@ async def test_logs_go_to_the_session_that_wants_them_and_only_from_its_level_on
         assert deaf.logged == []
 
 
+async def test_logs_of_the_stateless_era_go_to_whose_request_asked_for_them(url: str) -> None:
+    listening, deaf = Host("Ada"), Host("Bob")
+
+    async def call(client: Client) -> None:
+        for _ in range(3):
+            await client.call_tool("test_tool_with_logging", {})
+
+    async with (
+        listening.connected(url, "2026-07-28", log_level="info") as client,
+        deaf.connected(url, "2026-07-28") as other,
+    ):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(call, client)
+            tasks.start_soon(call, other)
+        await eventually(lambda: len(listening.logged) == 9)
+        assert deaf.logged == []
+
+
 def level(wanted: types.LoggingLevel) -> types.SetLevelRequest:
     return types.SetLevelRequest(params=types.SetLevelRequestParams(level=wanted))
 

@@ -88,9 +88,10 @@ class Asking:
     ) -> types.CallToolResult | types.InputRequiredResult:
         self.calls += 1
         self.capabilities.append(ctx.session.client_capabilities)
-        if ctx.session.can_send_request:
-            entry = types.LoggingMessageNotificationParams(level="info", data="asking")
+        if ctx.session.can_send_request or types.LOG_LEVEL_META_KEY in (ctx.meta or {}):
+            entry = types.LoggingMessageNotificationParams(level="warning", data=f"call {self.calls}")
             await ctx.session.send_notification(types.LoggingMessageNotification(params=entry), ctx.request_id)
+        if ctx.session.can_send_request:
             found = await ctx.session.elicit_form("Who?", FORM, ctx.request_id)
         elif params.input_responses is None:
             return types.InputRequiredResult(input_requests={"who": QUESTION}, request_state="asked")
@@ -236,8 +237,22 @@ async def test_logs_reach_whose_call_they_belong_to_from_the_level_that_one_set(
         await ask(client, listening)
         await ask(client, deaf)
     assert server.levels == ["warning"]
-    assert listening.heard == ["asking", "asking"]
-    assert deaf.heard == ["asking"]
+    assert listening.heard == ["call 1", "call 2"]
+    assert deaf.heard == ["call 3"]
+
+
+async def test_logs_of_the_stateless_era_reach_whose_call_asked_for_them() -> None:
+    server, listening, deaf = Asking(), Person("Ada", key=None, level="warning"), Person("Bob", key=None)
+
+    async def call(person: Person) -> None:
+        with pytest.raises(InputRequired):
+            await ask(client, person)
+
+    async with client_of(server, "2026-07-28") as client:
+        for person in (listening, deaf, listening):
+            await call(person)
+    assert listening.heard == ["call 1", "call 3"]
+    assert deaf.heard == []
 
 
 async def test_a_caller_that_gives_up_while_somebody_is_asked_takes_the_question_back() -> None:

@@ -16,7 +16,6 @@ from mcp.server import Server
 from mcp.server.lowlevel import NotificationOptions
 from mcp.server.models import InitializationOptions
 from mcp.server.streamable_http_manager import StreamableHTTPASGIApp, StreamableHTTPSessionManager
-from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from trunkline.gateway.announcements import Announcements
 from trunkline.gateway.intake import Intake
@@ -39,7 +38,7 @@ _BODY: Final = 4 * 1024 * 1024
 
 
 class GatewayServer(Server[None]):
-    """An SDK server that announces changes of all its listings, in both eras, and logs in the older one."""
+    """An SDK server that announces changes of all its listings, in both eras."""
 
     announcements: Announcements
 
@@ -54,22 +53,6 @@ class GatewayServer(Server[None]):
         return super().create_initialization_options(
             notification_options or announced, experimental_capabilities, extensions
         )
-
-    def get_capabilities(
-        self,
-        notification_options: NotificationOptions | None = None,
-        experimental_capabilities: dict[str, dict[str, Any]] | None = None,
-        extensions: dict[str, dict[str, Any]] | None = None,
-        *,
-        protocol_version: str | None = None,
-    ) -> types.ServerCapabilities:
-        """Return what the gateway can do."""
-        able = super().get_capabilities(
-            notification_options, experimental_capabilities, extensions, protocol_version=protocol_version
-        )
-        if protocol_version in MODERN_PROTOCOL_VERSIONS:
-            able.logging = None  # what servers of that era log, nobody can tell for whom
-        return able
 
 
 def build_server(infra: Infrastructure) -> GatewayServer:

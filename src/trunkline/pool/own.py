@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable
+from contextvars import Context, copy_context
 from dataclasses import dataclass, replace
 
 import anyio
@@ -67,6 +68,7 @@ class OwnConnections:
         self._tasks: TaskGroup | None = None
         self._stateless_until = -math.inf
         self._is_closed = False
+        self._context = Context()
 
     def __repr__(self) -> str:
         return f"<OwnConnections {self._server} [{len(self._places)} open]>"
@@ -74,6 +76,8 @@ class OwnConnections:
     def run_in(self, tasks: TaskGroup) -> None:
         """Open connections in this group from now on."""
         self._tasks = tasks
+        # Not in that of the call that happens to be the first: a connection outlives it, and its logs are its own.
+        self._context = copy_context()
 
     def close(self, reason: str, *, for_good: bool) -> None:
         """Retire every connection, and open no more where that is meant for good."""
@@ -123,7 +127,7 @@ class OwnConnections:
             rng=self._rng,
         )
         place = self._places[key] = _Place(connection, anyio.current_time())
-        tasks.start_soon(self._run, key, place)
+        self._context.copy().run(tasks.start_soon, self._run, key, place)
         return place
 
     def _make_room(self, call: Call) -> None:

@@ -30,7 +30,7 @@ from trunkline.transport.inprocess import open_in_process
 from trunkline.transport.reasons import SessionFailed, blot_out, presentable, reason_for, words_in
 from trunkline.transport.session import Session
 from trunkline.transport.stdio import ChildProcess, open_stdio
-from trunkline.transport.wire import TrackingDispatcher, Wire, Wires
+from trunkline.transport.wire import TrackingDispatcher, Wire, Wires, hear_log
 
 __all__ = ["SessionSettings", "open_session"]
 
@@ -94,7 +94,7 @@ async def open_session(
             if change is not None:
                 on_changed(*change)
 
-        callbacks = {} if line is None else line.callbacks
+        callbacks: dict[str, Any] = {"logging_callback": hear_log} if line is None else line.callbacks
         who = types.Implementation(name="trunkline", version=version("trunkline"))
         client = await stack.enter_async_context(
             ClientSession(dispatcher=tracking, message_handler=on_message, client_info=who, **callbacks)

@@ -83,7 +83,7 @@ class Session:
                 result = await self._request(call)
             else:
                 wire.capabilities = call.exchange.peer.capabilities
-                result = await self._converse(call, call.exchange)
+                result = await self._converse(call, call.exchange, wire)
         except _FAULTS as error:
             failure = self._failure(error, call, wire, started)
             wire.delivery = failure.delivery
@@ -119,9 +119,11 @@ class Session:
         is_http = isinstance(self._endpoint, HttpEndpoint)
         return self._waves.of(started, clock.now()) if is_http else self
 
-    async def _converse(self, call: Call, exchange: Exchange) -> types.Result:
+    async def _converse(self, call: Call, exchange: Exchange, wire: Wire) -> types.Result:
         """Make the request for somebody who can be asked, and who may want to be told what the server logs."""
         if self._line is None:
+            if self.is_modern and exchange.peer.log_level is not None:
+                wire.log_level, wire.log = exchange.peer.log_level, exchange.peer.log
             return await self._request(call)
         level = exchange.peer.log_level
         with self._line.held(call, exchange):

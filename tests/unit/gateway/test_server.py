@@ -165,4 +165,4 @@ async def test_updates_of_single_resources_and_of_all_listings_are_promised(era:
         assert able.resources == types.ResourcesCapability(subscribe=True, list_changed=True)
         assert able.tools == types.ToolsCapability(list_changed=True)
         assert able.prompts == types.PromptsCapability(list_changed=True)
-        assert (able.logging is not None) == (era == "legacy")
+        assert able.logging == types.LoggingCapability()
