@@ -215,7 +215,7 @@ class Fleet:
             words = f"server {call.server!r} is not configured"
             raise ToolNotFound(words, tool=call.name, server=call.server, suggestions=tuple(self._stacks))
         if call.method == "tools/call":
-            self._registry.acceptance.require(call.server, call.target)
+            self._registry.acceptance.guard(call)
         return await stack.send(call)
 
     async def _resolve(self, call: Call) -> None:

@@ -16,13 +16,13 @@ import pytest
 from mcp import Client, MCPError
 
 from tests.servers.shifting import Shifting
-from tests.servers.watching import Record, text_of
+from tests.servers.watching import Record, eventually, text_of
 from trunkline import Infrastructure, ToolRefused
 from trunkline.cli.main import main
 from trunkline.config import load
 from trunkline.config.pins import read_pins
 from trunkline.errors import ConfigError
-from trunkline.events import PinMismatched, PinsChecked, PinsReloaded
+from trunkline.events import ConnectionEnded, PinMismatched, PinsChecked, PinsReloaded
 from trunkline.monitoring.prometheus import PrometheusExporter
 from trunkline.testing.processes import free_port
 
@@ -189,6 +189,28 @@ async def test_what_a_tool_answered_before_is_not_served_either_once_it_is_refus
         with pytest.raises(ToolRefused):
             await infra.mcp_client.call_tool("files_list", {})
     assert pinned.server.calls == ["list"]
+
+
+@pytest.mark.anyio
+async def test_a_call_that_waits_for_a_server_that_comes_back_as_another_one_is_not_sent(pinned: Place) -> None:
+    pinned.says(pins={"file": "trunkline.pins.json"}, defaults={"pool": {"base": 0.05, "cap": 0.2}})
+    record = Record()
+    async with Infrastructure.from_config(pinned.config, observers=[record]) as infra:
+        await infra.mcp_client.call_tool("files_read", {})
+        pinned.server.has(read=POISONED)
+        pinned.server.kill()
+        await record.until(ConnectionEnded)
+        pool = infra.mcp_client.fleet.stacks["files"].replicas[0].pool
+
+        async def call() -> None:
+            with pytest.raises(ToolRefused, match="its description changed"):
+                await infra.mcp_client.call_tool("files_read", {})
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(call)
+            await eventually(lambda: pool.statistics().waiting == 1)
+            await anyio.to_thread.run_sync(pinned.server.let_in)
+    assert pinned.server.calls == ["read"]
 
 
 @contextmanager

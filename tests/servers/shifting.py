@@ -6,6 +6,8 @@ Standard library only, of the handshake era. It writes every call that reaches i
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ class Shifting:
     """What a test holds of it: the file it reads, the journal it writes, and how it is started."""
 
     def __init__(self, folder: Path) -> None:
-        self.file, self.journal = folder / "tools.json", folder / "journal"
+        self.file, self.journal, self.gate = folder / "tools.json", folder / "journal", folder / "gate"
         self.journal.write_text("", "utf-8")
 
     def __repr__(self) -> str:
@@ -24,7 +26,17 @@ class Shifting:
     @property
     def entry(self) -> dict[str, Any]:
         """It, as it stands under `mcpServers`."""
-        return {"command": sys.executable, "args": [__file__, str(self.file), str(self.journal)]}
+        return {"command": sys.executable, "args": [__file__, str(self.file), str(self.journal), str(self.gate)]}
+
+    def kill(self) -> None:
+        """Kill it; who keeps it starts it again, and then it says nothing until `let_in`."""
+        os.mkfifo(self.gate)
+        os.kill(int(self.file.with_name("pid").read_text("utf-8")), signal.SIGKILL)
+
+    def let_in(self) -> None:
+        """Let it begin, once it has started: blocks until then."""
+        self.gate.write_bytes(b"")
+        self.gate.unlink()
 
     @property
     def calls(self) -> list[str]:
@@ -41,8 +53,11 @@ class Shifting:
         self.file.write_text(json.dumps(tools), "utf-8")
 
 
-def main(tools: Path, journal: Path) -> None:
+def main(tools: Path, journal: Path, gate: Path) -> None:
     """Speak over standard input and output."""
+    tools.with_name("pid").write_text(str(os.getpid()), "utf-8")
+    if gate.exists():
+        gate.read_bytes()  # blocks until somebody writes
     for line in sys.stdin:
         message = json.loads(line)
         if "id" not in message:
@@ -68,4 +83,4 @@ def main(tools: Path, journal: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main(*map(Path, sys.argv[1:]))

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Final
 
+from trunkline.call import Call
 from trunkline.errors import ToolRefused
 from trunkline.events import Emit, PinMismatched, PinsChecked
 from trunkline.policy import PinPolicy
@@ -48,6 +49,12 @@ class Acceptance:
         """Whether a tool is neither shown nor called."""
         found = self.of(tool)
         return found is not None and found.is_refused
+
+    def guard(self, call: Call) -> None:
+        """Let a call of a tool pass, to be asked again once there is a connection; raises as `require`."""
+        if self.pins is not None:
+            call.recheck = self.require
+            self.require(call.server, call.target)
 
     def require(self, server: str, target: str) -> None:
         """Pass over a tool that may be called; raises `ToolRefused` for one that may not."""

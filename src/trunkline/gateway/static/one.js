@@ -29,7 +29,7 @@ function calls(title, none, found, at) {
 // A tool that is not as it was accepted says what differs: refused, or allowed to by the policy.
 function callable({ availability, mismatch }) {
   const mark = stateMark(AVAILABLE[availability.state] || "unknown", mismatch?.is_refused ? "refused" : availability.state);
-  return mismatch ? [mark, element("span", mismatch.is_refused ? availability.reason : mismatch.reason, { class: "why" })] : [mark];
+  return mismatch ? [mark, element("span", `${mismatch.reason}; accept it: ${mismatch.command}`, { class: "why" })] : [mark];
 }
 
 function tools(told) {
