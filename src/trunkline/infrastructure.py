@@ -75,6 +75,9 @@ class Infrastructure:
         Raises:
             ConfigError: The pins file that the settings name is not valid.
         """
+        self._pins = PinsSource(settings)
+        if self._pins.problem is not None:
+            raise self._pins.problem
         self.settings = settings
         """The configuration in force."""
         self.telemetry = telemetry or Telemetry(settings.telemetry)
@@ -89,9 +92,6 @@ class Infrastructure:
         self.mcp_client = EnhancedMCPClient(
             settings.servers, tools=settings.tools, fallbacks=fallbacks, cache=self.cache, bus=self.bus
         )
-        self._pins = PinsSource(settings)
-        if self._pins.problem is not None:
-            raise self._pins.problem
         self.registry.set_pins(self._pins.initial)
         self.bus.subscribe(self.sharing.circuits_of(self.mcp_client.fleet), CircuitSharing.kinds)
         self.metrics.read_also("cache", lambda: cache_readings(self.cache, self.sharing.tier))

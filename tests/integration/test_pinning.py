@@ -319,6 +319,21 @@ def test_only_what_is_named_is_accepted_patterns_included_and_what_is_gone_is_fo
     assert different["definition"]["description"] == POISONED
 
 
+def test_what_is_accepted_of_a_changed_tool_is_shown_as_it_was_taken(
+    changed: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["pin", str(changed.config), "--accept"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        f"{changed.pins}: accepted 2 tools",
+        "TOOL        SERVER  WAS",
+        "files_read  files   changed description",
+        "files_send  files   new",
+        "files_read of server files: changed description",
+        f"  description: {POISONED}",
+    ]
+    assert changed.accepted() == {("files", "read"), ("files", "list"), ("files", "send")}
+
+
 def test_a_name_that_no_tool_has_accepts_nothing(changed: Place, capsys: pytest.CaptureFixture[str]) -> None:
     before = changed.pins.read_bytes()
     assert main(["pin", str(changed.config), "--accept", "files_send", "files_raed"]) == 2

@@ -136,7 +136,8 @@ def _print(
     if chosen:
         print(f"{path}: accepted {_count(len(chosen))}")
         print_table(("TOOL", "SERVER", "WAS"), [(row.name, row.server, _told(row)) for row in chosen])
-    for row in left:
+    # What was accepted is shown again: it may be another than what was looked at before.
+    for row in (*(row for row in chosen if row.parts), *left):
         print(f"{row.name} of server {row.server}: {_told(row)}")
         for line in _details(row):
             print(f"  {line}")
