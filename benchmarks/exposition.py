@@ -52,7 +52,10 @@ def ours(series: int) -> dict[str, Candidate]:
                 nonlocal size
                 size += len(message.get("body", b""))
 
-            await page(scope, anyio.sleep_forever, send)
+            async def receive() -> Any:
+                await anyio.sleep_forever()  # the reader stays
+
+            await page(scope, receive, send)
             return size
 
         return render

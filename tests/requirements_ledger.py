@@ -365,6 +365,12 @@ LEDGER = (
         "completion, resources, prompts and subscriptions",
     ),
     Requirement(
+        "PINNING",
+        "semantics, Tool registry",
+        "Each tool has a fingerprint of name, schemas and description; a change is an event; a pinned tool whose "
+        "fingerprint changed is refused until accepted",
+    ),
+    Requirement(
         "GATEWAY-AUTH",
         "contract, Gateway",
         "Loopback by default; on any other address it refuses to start without authentication configured",

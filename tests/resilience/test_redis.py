@@ -1,7 +1,8 @@
-"""R6: Redis paused, killed, full, black-holed or slow under 64 callers (16 in `make test`): no call fails, none waits for long.
+"""R6: Redis paused, killed, full, black-holed or slow under 64 callers: no call fails, none waits for long.
 
-What the cache adds to a call is measured where it is added: the time spent on asking the shared tier. The same callers
-with a sound Redis call beside it, for comparison. Figures that a busy machine spoils are asserted in the drill only.
+In `make test` there are 16 of them. What the cache adds to a call is measured where it is added: the time spent on
+asking the shared tier. The same callers with a sound Redis call beside it, for comparison. Figures that a busy machine
+spoils are asserted in the drill only.
 """
 
 from __future__ import annotations

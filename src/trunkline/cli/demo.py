@@ -6,7 +6,6 @@ import argparse
 import logging
 import socket
 from contextlib import AbstractContextManager, nullcontext
-from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
@@ -22,6 +21,7 @@ from trunkline.cli.tour.tour import Tour
 from trunkline.gateway.address import CannotListen, listen, url_of
 from trunkline.gateway.serve import serve
 from trunkline.infrastructure import Infrastructure
+from trunkline.version import VERSION
 
 __all__ = ["run"]
 
@@ -43,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 async def _give(listener: socket.socket, folder: Path, seconds: float, teller: Teller) -> int:
-    teller.title(f"Trunkline {version('trunkline')}: a tour of {spoken(seconds)}. Ctrl-C ends it at any time.")
+    teller.title(f"Trunkline {VERSION}: a tour of {spoken(seconds)}. Ctrl-C ends it at any time.")
     teller.say("Starting real servers on this machine, nothing beyond this package and nothing beyond this machine ...")
     try:
         async with cast(folder) as started:

@@ -19,6 +19,7 @@ from trunkline.gateway.guard import require_protection
 from trunkline.gateway.serve import serve
 from trunkline.gateway.stdio import serve_stdio
 from trunkline.infrastructure import Infrastructure
+from trunkline.version import VERSION
 
 __all__ = ["run"]
 
@@ -47,7 +48,7 @@ async def _over_http(infra: Infrastructure, listener: socket.socket, as_record: 
         url = url_of(listener)
         names = ", ".join(infra.settings.servers) or "no server"
         if as_record:
-            extra = {"trunkline_url": url, "trunkline_version": version("trunkline"), "trunkline_servers": names}
+            extra = {"trunkline_url": url, "trunkline_version": VERSION, "trunkline_servers": names}
             logging.getLogger("trunkline.gateway").info("gateway_started", extra=extra)
             return
         sys.stderr.write(

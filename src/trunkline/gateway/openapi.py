@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
 from typing import Any
 
 from trunkline.gateway.openapi_alerts import alert_paths, alert_schemas
@@ -28,6 +27,7 @@ from trunkline.gateway.schemas import (
     refusals,
 )
 from trunkline.monitoring.negotiation import CONTENT_TYPES
+from trunkline.version import VERSION
 
 __all__ = ["document"]
 
@@ -39,7 +39,7 @@ def document(host: str, port: int) -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {
             "title": "Trunkline gateway",
-            "version": version("trunkline"),
+            "version": VERSION,
             "description": "How the gateway and the servers behind it are. MCP itself is spoken at /mcp.",
         },
         "servers": [{"url": f"http://{authority}:{port}"}],
@@ -109,6 +109,7 @@ def _schemas() -> dict[str, Any]:
     }
     own = object_of(
         tools=COUNT,
+        refused=COUNT | {"description": "tools among them that are not as they were accepted"},
         availability=or_null(ref("Availability")),
         replicas=list_of({"allOf": [ref("Dependency"), object_of(**running)]}),
         **running,
@@ -117,6 +118,14 @@ def _schemas() -> dict[str, Any]:
         "Live": object_of(status={"type": "string", "const": "ok"}),
         "Dependency": dependency,
         "Availability": availability,
+        "Mismatch": object_of(
+            parts=list_of(TEXT) | {"description": "what has changed; empty for a tool that was never accepted"},
+            is_refused=TRUTH,
+            reason=TEXT,
+            command=TEXT | {"description": "what accepts it"},
+            since=MOMENT,
+        )
+        | {"description": "how a tool differs from what was accepted"},
         "Readiness": optional(
             object_of(status={"type": "string", "enum": ["ready", "not_ready"]}),
             reasons=list_of(TEXT),
@@ -152,6 +161,7 @@ def _schemas() -> dict[str, Any]:
                     availability=ref("Availability"),
                     repeatable={"type": "boolean", "description": "whether running it twice is known to be harmless"},
                     fingerprint={"type": "string", "description": "SHA-256 of the definition, in hex"},
+                    mismatch=or_null(ref("Mismatch")),
                     definition={"type": "object", "description": "as tools/list shows it"},
                 )
             )

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from importlib.metadata import version
 from typing import Any, Final
 
 import mcp_types as types
@@ -26,6 +25,7 @@ from trunkline.gateway.serving import told
 from trunkline.gateway.tracing import traced
 from trunkline.gateway.updates import Updates
 from trunkline.infrastructure import Infrastructure
+from trunkline.version import VERSION
 
 __all__ = ["GatewayServer", "build_server", "http_endpoint"]
 
@@ -76,7 +76,7 @@ def build_server(infra: Infrastructure) -> GatewayServer:
 
     server = GatewayServer(
         "trunkline",
-        version=version("trunkline"),
+        version=VERSION,
         title="Trunkline",
         instructions="Tools of several servers behind one. A tool's name begins with the name of its server.",
         lifespan=lifespan,

@@ -7,7 +7,6 @@ name, not lists; nothing is null, what is not known is left out; numbers are rou
 from __future__ import annotations
 
 from collections import Counter
-from importlib.metadata import version
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -22,6 +21,7 @@ from trunkline.monitoring.series import Group
 from trunkline.monitoring.stats import significant
 from trunkline.monitoring.timeline import Timeline
 from trunkline.monitoring.windows import Span
+from trunkline.version import VERSION
 
 __all__ = ["View"]
 
@@ -51,7 +51,7 @@ class View:
         self.timeline = Timeline(infra.metrics.store)
         """Has to be advanced every ten seconds, whether anybody looks or not."""
         self._infra = infra
-        self._version = version("trunkline")
+        self._version = VERSION
         self._looks = 0
         self._minutes: dict[str, dict[str, Any]] = {}
         """Numbers of each server's last minute, as last worked out."""
@@ -64,12 +64,13 @@ class View:
         infra, store = self._infra, self._infra.metrics.store
         self.timeline.advance()
         report, alerts = infra.health.report(), infra.alerts.active()
-        names = {tool.server: tool.name for tool in infra.registry.tools()}
         tools = Counter(tool.server for tool in infra.registry.tools())
         self._work_out_minutes([part.name for part in report.servers])
         servers = {part.name: self._server(part, tools[part.name]) for part in report.servers}
-        # What counts for one of a server's tools counts for all of them.
-        callable_now = sum(tools[server] for server, name in names.items() if infra.registry.is_available(name))
+        # What counts for one of a server's tools counts for all of them that are not refused.
+        refused = infra.registry.acceptance.refused
+        known = {server: infra.registry.availability_of(server) for server in tools}
+        callable_now = sum(tools[name] - refused[name] for name, state in known.items() if state and state.is_callable)
         circuits = Counter(server["circuit"] for server in servers.values())
         domains, totals = self._domains()
         for alert in alerts:

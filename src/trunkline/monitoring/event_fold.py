@@ -27,6 +27,7 @@ from trunkline.events import (
     HedgeStarted,
     LoopLagged,
     ObserverFailed,
+    PinMismatched,
     ReplicaEjected,
     RequestServed,
     RetryScheduled,
@@ -56,13 +57,14 @@ class EventFold:
             HedgeStarted: lambda event: count("hedges", event.server, event.name),
             ReplicaEjected: lambda event: count("ejections", event.server, event.replica),
             CircuitChanged: self._circuit_changed,
-            ConnectionOpened: lambda event: count("opened", event.server, event.replica or ""),
+            ConnectionOpened: self._connection_opened,
             ConnectionEnded: self._connection_ended,
-            ConnectFailed: lambda event: count("connect_failures", event.server, event.replica or ""),
+            ConnectFailed: self._connect_failed,
             ServerProbed: self._server_probed,
             DependencyProbed: self._dependency_probed,
             ToolsChanged: self._tools_changed,
             ToolDrifted: lambda event: count("tool_drifts", event.server),
+            PinMismatched: lambda event: count("pin_mismatches", event.server),
             LoopLagged: lambda event: store.note(store.loop_lag, event.lag),
             ConfigReloaded: lambda _: count("config", "reloaded"),
             ConfigRejected: lambda _: count("config", "rejected"),
@@ -106,11 +108,26 @@ class EventFold:
         labels = (event.domain, event.server, event.method, tool, code_text(event.error_code), event.outcome)
         store.note(store.attempts.find(labels), event.duration)
 
+    def _connection_opened(self, event: ConnectionOpened) -> None:
+        self._store.count("opened", event.server, event.replica or "")
+        self._store.healthy[clean(event.server), clean(event.replica or "")] = True
+
+    def _connect_failed(self, event: ConnectFailed) -> None:
+        self._store.count("connect_failures", event.server, event.replica or "")
+        self._note_away(event)
+
     def _connection_ended(self, event: ConnectionEnded) -> None:
         store = self._store
         store.count("lost", event.server, event.replica or "")
+        if not event.deliberate:
+            self._note_away(event)
         outcome = "ok" if event.deliberate else ConnectionLost.__name__
         store.note(store.sessions.find((event.server, event.replica or "", outcome)), event.lasted)
+
+    def _note_away(self, event: ConnectFailed | ConnectionEnded) -> None:
+        # Who cannot be reached is not probed: the last probe's result would stand for as long as the server is away.
+        if not event.ready:
+            self._store.healthy[clean(event.server), clean(event.replica or "")] = False
 
     def _request_served(self, event: RequestServed) -> None:
         store = self._store

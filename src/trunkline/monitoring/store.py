@@ -81,6 +81,7 @@ class MetricStore:
             "fallbacks": Tally("domain", "fallback", limit=max_series),
             "tool_changes": Tally("server", limit=max_series),
             "tool_drifts": Tally("server", limit=max_series),
+            "pin_mismatches": Tally("server", limit=max_series),
             "abandoned": Tally("path", "reason", limit=max_series),
             "config": Tally("result", limit=max_series),
             "observer_failures": Tally("observer", "error", limit=max_series),
@@ -89,7 +90,7 @@ class MetricStore:
         self.circuits: dict[tuple[str, str], CircuitState] = {}
         """Last known state of each circuit, by (server, replica)."""
         self.healthy: dict[tuple[str, str], bool] = {}
-        """Whether the last probe of each (server, replica) went well."""
+        """Whether the last probe of each (server, replica), or attempt to connect to it, went well."""
         self.tool_totals: dict[str, int] = {}
         """Tools each server lists."""
         self.lost: dict[str, int] = {}

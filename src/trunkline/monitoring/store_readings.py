@@ -13,6 +13,7 @@ from trunkline.monitoring.labels import Labels, paired
 from trunkline.monitoring.readings import Distribution, Reading
 from trunkline.monitoring.series import Series
 from trunkline.monitoring.store import MetricStore
+from trunkline.version import VERSION
 
 __all__ = ["distributions", "store_readings"]
 
@@ -128,7 +129,7 @@ def _states(store: MetricStore) -> Iterator[Reading]:
     yield Reading(
         "trunkline_health_status",
         "gauge",
-        "1 where the last probe of a component went well, else 0.",
+        "1 where the last probe of a component, or attempt to connect to it, went well, else 0.",
         {where: int(healthy) for where, healthy in store.healthy.copy().items()},
         ("component", "replica"),
         merge="min",
@@ -141,14 +142,14 @@ def _states(store: MetricStore) -> Iterator[Reading]:
         ("mcp_server",),
         merge="max",
     )
-    versions = (_version("trunkline"), platform.python_version(), _version("mcp"))
+    versions = (VERSION, platform.python_version(), _mcp_version())
     labels = ("version", "python", "mcp_version")
     yield Reading("trunkline_build_info", "gauge", "What is running.", {versions: 1}, labels, merge="max")
 
 
 @cache
-def _version(package: str) -> str:
+def _mcp_version() -> str:
     try:
-        return version(package)
+        return version("mcp")
     except PackageNotFoundError:
         return "unknown"

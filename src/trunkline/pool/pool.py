@@ -14,9 +14,11 @@ from mcp_types import Result, ServerCapabilities, Tool
 from trunkline import clock
 from trunkline.call import Call
 from trunkline.endpoint import Endpoint, StdioEndpoint, place_of
-from trunkline.errors import CallError, ServerError, ServerUnavailable
-from trunkline.events import AttemptFinished, Emit, ListingChanged, ResourceUpdated
+from trunkline.errors import CallError, ServerUnavailable
+from trunkline.events import Emit, ListingChanged, ResourceUpdated
+from trunkline.exchange import waited_in
 from trunkline.policy import ServerPolicy
+from trunkline.pool.attempt import attempt_finished
 from trunkline.pool.connection import Connection
 from trunkline.pool.keeper import Keeper
 from trunkline.pool.ledger import Ledger, PoolStatistics
@@ -135,13 +137,16 @@ class Pool:
 
         Raises:
             ServerUnavailable: No connection could be had.
+            ToolRefused: What the server lists by now is not what was accepted.
             CallFailed: The attempt failed.
         """
         connection = self._ledger.best() or await self._wait_for_connection(call)
         if call.exchange is not None:  # only now: the shared ones tell whether the server is there at all
             connection = await self.own.find(call) or self._ledger.best() or connection
+        if call.recheck is not None:
+            call.recheck(self.server, call.target)
         self._ledger.lend(connection)
-        started, waited = clock.now(), call.waited
+        started, waited = clock.now(), waited_in(call.exchange)
         outcome, failure = "cancelled", None
         span = None if call.span is None else call.span.attempt(call, self._place, connection.era)
         try:
@@ -153,33 +158,12 @@ class Pool:
             raise
         finally:
             self._ledger.take_back(connection)
-            outcome = self._tell_attempt(call, started + call.waited - waited, outcome, failure)
+            # The time in which somebody was asked is not the server's.
+            began = started + waited_in(call.exchange) - waited
+            ended = attempt_finished(call, self._place, began, outcome, failure)
+            self._emit(ended)
             if span is not None:
-                span.end(outcome, failure)
-
-    def _tell_attempt(self, call: Call, started: float, outcome: str, failure: CallError | None) -> str:
-        """Tell of an attempt that has ended; returns how it did, as it was told."""
-        now = clock.now()
-        call.server_time = now - started
-        if outcome == "cancelled" and now >= call.attempt_ends:
-            outcome = "timeout"
-        self._emit(
-            AttemptFinished(
-                at=now,
-                call_id=call.id,
-                method=call.method,
-                name=call.name,
-                domain=call.domain,
-                server=self.server,
-                replica=self.replica,
-                outcome=outcome,
-                duration=now - started,
-                delivery=call.delivery,
-                trace_id=None if call.span is None else call.span.trace_id,
-                error_code=failure.error_code if isinstance(failure, ServerError) else None,
-            )
-        )
-        return outcome
+                span.end(ended.outcome, failure)
 
     async def ping(self) -> None:
         """Ask every ready connection for a sign of life; raises `SessionFailed`."""

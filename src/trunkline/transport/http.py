@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import cache
+from ssl import SSLContext
 
 import anyio
 import httpx2
@@ -121,7 +124,7 @@ async def open_http(
     """Yield what the server says and where to write. Opens no socket before the first message."""
     limits = httpx2.Limits(max_connections=512, max_keepalive_connections=64, keepalive_expiry=30.0)
     client = httpx2.AsyncClient(
-        transport=IsolatingTransport(httpx2.AsyncHTTPTransport(limits=limits), wires),
+        transport=IsolatingTransport(httpx2.AsyncHTTPTransport(verify=_trust(), limits=limits), wires),
         headers=dict(endpoint.headers),
         timeout=httpx2.Timeout(connect_timeout, read=_READ_TIMEOUT),
     )
@@ -133,6 +136,12 @@ async def open_http(
             yield received, outbox
         finally:
             tasks.cancel_scope.cancel()
+
+
+@cache
+def _trust() -> SSLContext:
+    """The authorities that vouch for servers. To read them holds up the loop for 25 ms, so once is enough for all."""
+    return httpx2.create_ssl_context()
 
 
 async def _forward(outbox: Outbox, write: WriteStream[SessionMessage]) -> None:
@@ -173,5 +182,16 @@ def parse_retry_after(value: str | None) -> float | None:
 
 def describe(error: BaseException) -> str:
     """A network error in words, without the address (it may carry credentials)."""
-    text = str(error)
+    text = _of_the_system(error) or str(error)
     return f"{type(error).__name__}: {text}" if text and "://" not in text else type(error).__name__
+
+
+def _of_the_system(error: BaseException | None) -> str:
+    """What the operating system said, below the libraries that say only that nothing went well; or nothing."""
+    found = ""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno is not None and error.errno > 0:
+            found = os.strerror(error.errno)
+        # Of several addresses, the first is as good as any.
+        error = error.exceptions[0] if isinstance(error, BaseExceptionGroup) else error.__cause__ or error.__context__
+    return found

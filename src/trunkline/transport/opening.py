@@ -7,7 +7,6 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import Any, Final
 
 import mcp_types as types
@@ -31,6 +30,7 @@ from trunkline.transport.reasons import SessionFailed, blot_out, presentable, re
 from trunkline.transport.session import Session
 from trunkline.transport.stdio import ChildProcess, open_stdio
 from trunkline.transport.wire import TrackingDispatcher, Wire, Wires, hear_log
+from trunkline.version import VERSION
 
 __all__ = ["SessionSettings", "open_session"]
 
@@ -95,7 +95,7 @@ async def open_session(
                 on_changed(*change)
 
         callbacks: dict[str, Any] = {"logging_callback": hear_log} if line is None else line.callbacks
-        who = types.Implementation(name="trunkline", version=version("trunkline"))
+        who = types.Implementation(name="trunkline", version=VERSION)
         client = await stack.enter_async_context(
             ClientSession(dispatcher=tracking, message_handler=on_message, client_info=who, **callbacks)
         )

@@ -11,6 +11,7 @@ from trunkline.events import (
     CallFinished,
     CallStarted,
     CircuitChanged,
+    ConnectFailed,
     ConnectionEnded,
     ConnectionOpened,
     ServerProbed,
@@ -227,6 +228,24 @@ def test_states_and_counts_of_the_infrastructure_show(metrics: MetricsCollector)
     transitions = families["trunkline_circuit_transitions_total"]
     labels = {"mcp_server": "stt", "replica": "b", "from": "closed", "to": "open"}
     assert transitions.value("trunkline_circuit_transitions_total", **labels) == 1
+
+
+def test_a_server_that_cannot_be_reached_does_not_keep_the_health_of_its_last_probe(metrics: MetricsCollector) -> None:
+    def status() -> float:
+        family = parse(PrometheusExporter(metrics).render())["trunkline_health_status"]
+        return family.value("trunkline_health_status", component="stt")
+
+    metrics.observe(ServerProbed(0.0, "stt", None, healthy=True, duration=0.01, reason=""))
+    metrics.observe(ConnectionEnded(0.0, "stt", None, "recycled", in_flight=0, ready=0, deliberate=True))
+    assert status() == 1, "nobody has seen anything bad"
+    metrics.observe(ConnectionEnded(0.0, "stt", None, "eof", in_flight=0, ready=1))
+    assert status() == 1, "another connection is left"
+    metrics.observe(ConnectionEnded(0.0, "stt", None, "eof", in_flight=0, ready=0))
+    assert status() == 0
+    metrics.observe(ConnectionOpened(0.0, "stt", None, "2026-07-28", 0.1))
+    assert status() == 1
+    metrics.observe(ConnectFailed(0.0, "stt", None, "refused", failures=1, delay=1.0, ready=0))
+    assert status() == 0
 
 
 def test_overflow_is_counted_and_the_page_still_parses() -> None:

@@ -7,7 +7,6 @@ such that a Prometheus which takes OTLP ends up with the names it would have scr
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from importlib.metadata import version
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
@@ -30,6 +29,7 @@ from trunkline.monitoring.buckets import BOUNDS, NATIVE_INDICES, NATIVE_SCHEMA
 from trunkline.monitoring.catalogue import HistogramSpec
 from trunkline.monitoring.labels import Labels
 from trunkline.monitoring.readings import Distribution, Reading
+from trunkline.version import VERSION
 
 __all__ = ["Collected", "metrics_request", "otlp_name"]
 
@@ -76,7 +76,7 @@ def metrics_request(collected: Collected, resource: Mapping[str, Any]) -> bytes:
     """Return the body of one push; `resource` has the attributes of whoever pushes."""
     metrics = [_histogram(spec, found, collected) for spec, found in collected.histograms if found]
     metrics += [_reading(reading, collected) for reading in collected.readings if reading.samples]
-    scope = ScopeMetrics(scope=InstrumentationScope(name="trunkline", version=version("trunkline")), metrics=metrics)
+    scope = ScopeMetrics(scope=InstrumentationScope(name="trunkline", version=VERSION), metrics=metrics)
     whole = ResourceMetrics(resource=Resource(attributes=_attributes(resource.items())), scope_metrics=[scope])
     body: bytes = ExportMetricsServiceRequest(resource_metrics=[whole]).SerializeToString()
     return body

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextvars import Token
 from functools import lru_cache
-from importlib.metadata import version
 from typing import Any, Final
 
 from opentelemetry import context, trace
@@ -29,6 +28,7 @@ from trunkline.monitoring.otel.conventions import (
     span_name,
     status_code,
 )
+from trunkline.version import VERSION
 
 __all__ = ["OpenTelemetryTracer", "RequestSpan"]
 
@@ -53,7 +53,7 @@ class OpenTelemetryTracer:
         """
         self.on_failure = on_failure
         self._baggage = baggage
-        self._tracer = trace.get_tracer("trunkline", version("trunkline"), provider)
+        self._tracer = trace.get_tracer("trunkline", VERSION, provider)
         self._whose = trace.ProxyTracerProvider()
         self._has_sdk = not isinstance(self._tracer, trace.ProxyTracer)
         self._describe = lru_cache(_DESCRIBED)(call_attributes)
