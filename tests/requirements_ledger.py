@@ -359,6 +359,18 @@ LEDGER = (
         'The ASGI middleware; decorators; "unattributed" shown, so that a gap in instrumentation is visible',
     ),
     Requirement(
+        "GATEWAY-FORWARD",
+        "contract, Gateway",
+        "Speaks both eras at one URL; forwards progress, logging, sampling, elicitation, input-required rounds, "
+        "completion, resources, prompts and subscriptions",
+    ),
+    Requirement(
+        "PINNING",
+        "semantics, Tool registry",
+        "Each tool has a fingerprint of name, schemas and description; a change is an event; a pinned tool whose "
+        "fingerprint changed is refused until accepted",
+    ),
+    Requirement(
         "GATEWAY-AUTH",
         "contract, Gateway",
         "Loopback by default; on any other address it refuses to start without authentication configured",

@@ -165,6 +165,9 @@ class Call:
     """What is wrong with the arguments, one line per mistake; None where nothing is known about them."""
     repeatable: bool = False
     """Whether running it twice is known to be harmless."""
+    recheck: Callable[[str, str], None] | None = None
+    """Asked, with server and target, once a connection is there: the server may have become another one while the call
+    waited for it. Raises where the tool must not be called any more."""
     replica: str | None = None
     tried: frozenset[str] = frozenset()
     """Replicas that earlier attempts failed at: others are asked first."""
@@ -182,11 +185,6 @@ class Call:
     fallback: str | None = None
     degraded: bool = False
     """Whether it was served against better knowledge: by a replica that was left out for its failures."""
-
-    @property
-    def waited(self) -> float:
-        """Seconds for which it stood still so far, because somebody was asked."""
-        return 0.0 if self.exchange is None else self.exchange.waited
 
 
 @dataclass(frozen=True, slots=True)

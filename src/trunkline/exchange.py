@@ -22,7 +22,7 @@ from mcp_types import (
     LoggingMessageNotificationParams,
 )
 
-__all__ = ["Bound", "Exchange", "InputRequired", "Peer"]
+__all__ = ["Bound", "Exchange", "InputRequired", "Peer", "waited_in"]
 
 
 class Peer(Protocol):
@@ -98,7 +98,8 @@ class Exchange:
         try:
             yield
         finally:
-            del self.bounds[-len(bounds) :]
+            for bound in bounds:
+                self.bounds.remove(bound)
 
     def stop(self, now: float) -> None:
         """The peer is being asked: nothing ends the call meanwhile."""
@@ -118,3 +119,8 @@ class Exchange:
             for bound, deadline in self._before:
                 bound.deadline = deadline + passed
             self._before = []
+
+
+def waited_in(exchange: Exchange | None) -> float:
+    """Seconds for which a call stood still so far, because somebody was asked."""
+    return 0.0 if exchange is None else exchange.waited

@@ -204,6 +204,7 @@ class Fleet:
 
         Raises:
             ToolNotFound: No server has it.
+            ToolRefused: It is not what somebody accepted.
             ServerUnavailable: The server that may have it has never been reached, so nobody knows.
             CallError: As the server's stack raises.
         """
@@ -213,6 +214,8 @@ class Fleet:
         if stack is None:
             words = f"server {call.server!r} is not configured"
             raise ToolNotFound(words, tool=call.name, server=call.server, suggestions=tuple(self._stacks))
+        if call.method == "tools/call":
+            self._registry.acceptance.guard(call)
         return await stack.send(call)
 
     async def _resolve(self, call: Call) -> None:
@@ -222,12 +225,10 @@ class Fleet:
             if not await self._heard_more(call):
                 raise
             tool = self._registry.resolve(call.name)
-        call.server, call.target, call.repeatable = tool.server, tool.target, tool.repeatable
-        if call.exchange is not None and call.exchange.is_resumed:
-            call.repeatable = False  # what somebody answered is used once
-        call.problems = tool.validator.problems
-        if call.attempt_timeout is None:
-            call.attempt_timeout = tool.policy.attempt_timeout
+        is_first = call.exchange is None or not call.exchange.is_resumed  # what somebody answered is used once
+        call.server, call.target, call.repeatable = tool.server, tool.target, tool.repeatable and is_first
+        call.problems, own = tool.validator.problems, tool.policy.attempt_timeout
+        call.attempt_timeout = own if call.attempt_timeout is None else call.attempt_timeout
 
     async def _heard_more(self, call: Call) -> bool:
         """Wait for servers that may have the tool and have not been reached yet; whether another look is worth it.

@@ -15,7 +15,14 @@ from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel import NotificationOptions
 from mcp.server.models import InitializationOptions
 from mcp.server.request_state import RequestStateBoundary, RequestStateSecurity
-from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler, PromptsListChanged, ToolsListChanged
+from mcp.server.session import ServerSession
+from mcp.server.subscriptions import (
+    InMemorySubscriptionBus,
+    ListenHandler,
+    PromptsListChanged,
+    ResourceUpdated,
+    ToolsListChanged,
+)
 
 from tests.conformance.content import (
     DEFAULTS,
@@ -41,6 +48,9 @@ STEP: Final = 0.05
 
 TOOLS: Final[dict[str, tuple[types.Tool, Run]]] = {}
 BUS: Final = InMemorySubscriptionBus()
+WAITING: Final[list[str]] = []
+SUBSCRIBED: Final[dict[str, dict[str, ServerSession]]] = {}
+"""By resource: the sessions of the handshake era that subscribed to it."""
 
 
 def tool(name: str, schema: dict[str, Any] | None = None) -> Callable[[Run], Run]:
@@ -153,6 +163,23 @@ async def reconnection(ctx: Context, _params: types.CallToolRequestParams) -> An
     return done(text("Reconnection test completed successfully."))
 
 
+@tool("test_wait")
+async def wait(_ctx: Context, _params: types.CallToolRequestParams) -> Answer:
+    """Waits until it is cancelled."""
+    WAITING.append("waits")
+    try:
+        await anyio.sleep_forever()
+    finally:
+        WAITING.append("cancelled")
+    return done()
+
+
+@tool("test_waiting")
+async def waiting(_ctx: Context, _params: types.CallToolRequestParams) -> Answer:
+    """Says what became of those who waited."""
+    return done(text(" ".join(WAITING)))
+
+
 @tool("test_trigger_tool_change")
 async def change_tools(_ctx: Context, _params: types.CallToolRequestParams) -> Answer:
     """Changes the list of tools."""
@@ -169,6 +196,16 @@ async def change_prompts(_ctx: Context, _params: types.CallToolRequestParams) ->
     """Changes the list of prompts."""
     await BUS.publish(PromptsListChanged())
     return done(text("Changed."))
+
+
+@tool("test_update_resource")
+async def update_resource(_ctx: Context, _params: types.CallToolRequestParams) -> Answer:
+    """Tells those who subscribed that the watched resource has changed."""
+    uri = "test://watched-resource"
+    await BUS.publish(ResourceUpdated(uri=uri))
+    for session in SUBSCRIBED.get(uri, {}).values():
+        await session.send_resource_updated(uri)
+    return done(text("Updated."))
 
 
 # ------------------------------------------------------------------------- questions back, in the handshake era's way
@@ -434,9 +471,28 @@ async def list_prompts(_ctx: Context, _params: types.PaginatedRequestParams | No
     return types.ListPromptsResult(prompts=list(PROMPTS), ttl_ms=0, cache_scope="public")
 
 
+def input_schema(name: str) -> dict[str, Any] | None:
+    """By which headers are held against arguments."""
+    return TOOLS[name][0].input_schema if name in TOOLS else None
+
+
 async def complete(_ctx: Context, params: types.CompleteRequestParams) -> types.CompleteResult:
     values = [word for word in ("paris", "park", "party") if word.startswith(params.argument.value)]
     return types.CompleteResult(completion=types.Completion(values=values, total=len(values), has_more=False))
+
+
+def session_of(ctx: Context) -> str:
+    return "" if ctx.request is None else str(ctx.request.headers.get("mcp-session-id"))
+
+
+async def subscribe(ctx: Context, params: types.SubscribeRequestParams) -> types.EmptyResult:
+    SUBSCRIBED.setdefault(str(params.uri), {})[session_of(ctx)] = ctx.session
+    return types.EmptyResult()
+
+
+async def unsubscribe(ctx: Context, params: types.UnsubscribeRequestParams) -> types.EmptyResult:
+    SUBSCRIBED.get(str(params.uri), {}).pop(session_of(ctx), None)
+    return types.EmptyResult()
 
 
 async def nothing(_ctx: Context, _params: Any) -> types.EmptyResult:
@@ -447,13 +503,14 @@ def build() -> EverythingServer:
     server = EverythingServer(
         "everything",
         version="1.0.0",
+        get_tool_input_schema=input_schema,
         on_list_tools=list_tools,
         on_call_tool=call_tool,
         on_list_resources=list_resources,
         on_list_resource_templates=list_templates,
         on_read_resource=read_resource,
-        on_subscribe_resource=nothing,
-        on_unsubscribe_resource=nothing,
+        on_subscribe_resource=subscribe,
+        on_unsubscribe_resource=unsubscribe,
         on_list_prompts=list_prompts,
         on_get_prompt=get_prompt,
         on_completion=complete,

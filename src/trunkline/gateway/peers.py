@@ -71,7 +71,7 @@ class Downstream:
         self._ctx = ctx
         self._patience = patience
         session = session_of(ctx)
-        self.log_level = levels.of(session)
+        self.log_level = levels.of(session) if session is not None else _level_in(ctx.meta)
         """From which level on it is told what servers log."""
         found = ctx.session.client_capabilities
         said = {} if found is None else found.model_dump(mode="json", by_alias=True, exclude_none=True)
@@ -108,6 +108,12 @@ class Downstream:
             await self._ctx.session.send_notification(
                 types.LoggingMessageNotification(params=entry), self._ctx.request_id
             )
+
+
+def _level_in(meta: types.RequestParamsMeta | None) -> types.LoggingLevel | None:
+    """The level that a request of 2026-07-28 asks for by itself."""
+    wanted = (meta or {}).get(types.LOG_LEVEL_META_KEY)
+    return next((level for level in _LEVELS if level == wanted), None)
 
 
 _KINDS: Final[Mapping[type[types.InputRequest], tuple[str, type[types.InputResponse]]]] = {

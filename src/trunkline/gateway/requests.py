@@ -39,8 +39,6 @@ PROVENANCE_KEY: Final = "trunkline/provenance"
 
 _DEFAULT_DOMAIN: Final = "gateway"
 _DOMAIN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
-_STEPS_UP: Final = re.compile(r"\.\.|%2e|\\", re.IGNORECASE)
-"""What lets an address that begins like an allowed one lead elsewhere."""
 
 _Context: TypeAlias = ServerRequestContext[Any, Any]
 ParamsT = TypeVar("ParamsT")
@@ -100,7 +98,7 @@ class Requests:
         principal, client = self._caller(ctx)
         found = await client.list_resources()
         return found.model_copy(
-            update={"resources": [item for item in found.resources if _may_read(principal, str(item.uri))]}
+            update={"resources": [item for item in found.resources if principal.may_read(str(item.uri))]}
         )
 
     async def list_templates(
@@ -109,7 +107,7 @@ class Requests:
         """Every resource template the caller may read from."""
         principal, client = self._caller(ctx)
         found = await client.list_resource_templates()
-        shown = [item for item in found.resource_templates if _may_read(principal, item.uri_template)]
+        shown = [item for item in found.resource_templates if principal.may_read(item.uri_template)]
         return found.model_copy(update={"resource_templates": shown})
 
     async def read_resource(
@@ -117,7 +115,7 @@ class Requests:
     ) -> types.ReadResourceResult | types.InputRequiredResult:
         """One resource's contents."""
         principal, client = self._caller(ctx)
-        if not _may_read(principal, str(params.uri)):
+        if not principal.may_read(str(params.uri)):
             raise _unknown("resource", str(params.uri))
         asked = self._peer(ctx), params
         found = await in_rounds(*asked, lambda exchange: client.for_exchange(exchange).read_resource(params.uri))
@@ -154,7 +152,7 @@ class Requests:
         principal, client = self._caller(ctx)
         if isinstance(params.ref, types.PromptReference):
             await _require_prompt(principal, client, params.ref.name)
-        elif not _may_read(principal, params.ref.uri):
+        elif not principal.may_read(params.ref.uri):
             raise _unknown("resource", params.ref.uri)
         context = None if params.context is None else params.context.arguments
         argument = {"name": params.argument.name, "value": params.argument.value}
@@ -191,10 +189,6 @@ def answered(
             raise MCPError(types.INTERNAL_ERROR, "internal error in the gateway; its log says more") from error
 
     return answer
-
-
-def _may_read(principal: Principal, uri: str) -> bool:
-    return principal.resources.fit_all or (principal.resources.fit(uri) and not _STEPS_UP.search(uri))
 
 
 def _require_tool(principal: Principal, client: EnhancedMCPClient, name: str) -> None:

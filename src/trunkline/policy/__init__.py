@@ -22,6 +22,7 @@ from trunkline.policy.checks import is_loopback, require
 from trunkline.policy.gateway import GatewaySettings, JwtPolicy, PrincipalPolicy
 from trunkline.policy.logs import LOG_LEVELS, LogFormat, LoggingPolicy, RepeatsPolicy, is_log_level
 from trunkline.policy.patterns import NamePatterns
+from trunkline.policy.pins import PinAction, PinPolicy, PinSettings
 from trunkline.policy.servers import Era, HealthPolicy, PoolPolicy, ServerPolicy
 from trunkline.policy.telemetry import OtlpPolicy, TelemetryPolicy
 from trunkline.policy.tools import DomainPolicy, FallbackPolicy, ToolPolicy
@@ -53,6 +54,9 @@ __all__ = [
     "NamePatterns",
     "OtlpPolicy",
     "OutlierPolicy",
+    "PinAction",
+    "PinPolicy",
+    "PinSettings",
     "PoolPolicy",
     "PrincipalPolicy",
     "RatePolicy",

@@ -15,6 +15,7 @@ from trunkline.policy.attempts import (
 )
 from trunkline.policy.cache import CachePolicy, ListingCachePolicy
 from trunkline.policy.checks import not_negative, positive, require
+from trunkline.policy.pins import PinPolicy
 
 __all__ = ["Era", "HealthPolicy", "PoolPolicy", "ServerPolicy"]
 
@@ -79,6 +80,9 @@ class ServerPolicy:
     """Whether the server's own readOnlyHint and idempotentHint are believed. They are claims: trust is yours."""
     prefix: str | None = None
     """What stands before the underscore in this server's tool names; None takes the server's name, "" means none."""
+    interactive: bool = True
+    """Whether it may ask back while a call runs. Clients of the handshake era that can be asked have a connection each
+    to it then, which for a stdio server is a process each; where not, all share, and it is told that nobody answers."""
     era: Era = "auto"
     """Protocol era; `auto` asks the server once and keeps the answer."""
     refresh: float = 300.0
@@ -94,6 +98,8 @@ class ServerPolicy:
     cache: CachePolicy = field(default_factory=CachePolicy)
     """For tools that have none of their own, where this server is trusted and calls them read-only."""
     listings: ListingCachePolicy = field(default_factory=ListingCachePolicy)
+    pins: PinPolicy = field(default_factory=PinPolicy)
+    """What happens to tools that differ from what was accepted, where `trunkline.pins` names a file."""
     fallback: tuple[str, ...] = ()
     """Servers that are asked in turn when this one has no answer. They must have the tool under the same bare name."""
     reserve: float = 0.2

@@ -20,12 +20,16 @@ from trunkline.exchange import Exchange
 
 __all__ = ["Line"]
 
+_MOST = 16
+"""Questions of one server that wait for one client at a time: whoever is asked is a person, or pays a model."""
+
 
 class Line:
     """Leads to one client, for as long as a call of it is under way."""
 
     def __init__(self) -> None:
         self._calls: list[tuple[Call, Exchange]] = []
+        self._open = 0
 
     def __repr__(self) -> str:
         return f"<Line [{len(self._calls)} calls]>"
@@ -79,9 +83,12 @@ class Line:
     async def _ask(self, request: types.InputRequest) -> types.InputResponse | types.ErrorData:
         if not self._calls:
             return types.ErrorData(code=types.INVALID_REQUEST, message="no call is under way that this belongs to")
+        if self._open >= _MOST:
+            return types.ErrorData(code=types.INVALID_REQUEST, message=f"{_MOST} questions are open already")
         # The protocol does not say which of a client's calls a question belongs to. All have the same client behind
         # them; so the latest is asked through, and the time of none runs meanwhile.
         waiting = list(self._calls)
+        self._open += 1
         for call, exchange in waiting:
             call.repeatable = False  # made again, it would ask again
             exchange.stop(clock.now())
@@ -90,6 +97,7 @@ class Line:
         except MCPError as refusal:
             return refusal.error
         finally:
+            self._open -= 1
             for _call, exchange in waiting:
                 exchange.go_on(clock.now())
 

@@ -21,7 +21,7 @@ from trunkline.endpoint import HttpEndpoint
 from trunkline.transport.authorities import authorities
 from trunkline.transport.authorization.authorizing import Authorization
 from trunkline.transport.network import describe
-from trunkline.transport.outbox import Outbox
+from trunkline.transport.outbox import InContext, Outbox
 from trunkline.transport.retry_after import parse_retry_after
 from trunkline.transport.wire import REQUEST_HEADER, WIRE_EXTENSION, Wire, Wires
 
@@ -141,7 +141,12 @@ async def open_http(
 async def _forward(outbox: Outbox, write: WriteStream[SessionMessage]) -> None:
     with suppress(anyio.EndOfStream, anyio.ClosedResourceError, anyio.BrokenResourceError):
         while True:
-            await write.send(await outbox.take())
+            item = await outbox.take()
+            if isinstance(item, InContext) and item.context is not None:
+                async with anyio.create_task_group() as tasks:
+                    item.context.run(tasks.start_soon, write.send, item)
+            else:
+                await write.send(item)
 
 
 def _answers(body: bytes, request_id: str) -> bool:

@@ -15,7 +15,7 @@ from mcp.client.session import IncomingMessage
 from mcp.shared.dispatcher import Dispatcher
 from mcp.shared.jsonrpc_dispatcher import JSONRPCDispatcher
 from mcp.shared.transport_context import TransportContext
-from mcp_types import CONNECTION_CLOSED
+from mcp_types import CONNECTION_CLOSED, HEADER_MISMATCH, METHOD_NOT_FOUND, UNSUPPORTED_PROTOCOL_VERSION
 
 from trunkline.endpoint import Endpoint, HttpEndpoint, InProcessEndpoint, StdioEndpoint
 from trunkline.policy import Era
@@ -28,15 +28,17 @@ from trunkline.transport.era import EraUndecided, PinnedEra, negotiate
 from trunkline.transport.faults import cause_of
 from trunkline.transport.http import open_http
 from trunkline.transport.inprocess import open_in_process
-from trunkline.transport.reasons import SessionFailed, blot_out, presentable, reason_for, words_in
+from trunkline.transport.reasons import Blots, SessionFailed, presentable, reason_for, words_in
 from trunkline.transport.session import Session
 from trunkline.transport.stdio import ChildProcess, open_stdio
-from trunkline.transport.wire import TrackingDispatcher, Wire, Wires
+from trunkline.transport.wire import TrackingDispatcher, Wire, Wires, hear_log
 from trunkline.version import VERSION
 
 __all__ = ["SessionSettings", "open_session"]
 
 _CLOSED_BY_SDK = "Connection closed"
+_NO_HANDSHAKE: Final = frozenset({HEADER_MISMATCH, METHOD_NOT_FOUND, UNSUPPORTED_PROTOCOL_VERSION})
+"""What a server answers to a handshake that speaks the stateless era only."""
 _LATEST: Final = 16
 """Calls whose arguments are taken out of a child's last words: careless servers write them to stderr."""
 
@@ -71,6 +73,7 @@ async def open_session(
         SessionFailed: The server cannot be started or reached, or the handshake failed.
     """
     endpoint, wire = settings.endpoint, Wire(capabilities=settings.capabilities)
+    blots = Blots(endpoint, settings.authorization)
     line = None if settings.capabilities is None else Line()
     failure: SessionFailed | None = None
     async with AsyncExitStack() as stack:
@@ -80,15 +83,14 @@ async def open_session(
             dispatcher, explain = await _connect(stack, settings, wires, latest)
         except (OSError, ValueError) as error:
             hopeless = isinstance(error, FileNotFoundError | PermissionError)
-            secrets = settings.authorization.with_tokens(blot_out(endpoint))
-            reason = presentable(reason_for(error, wire), secrets)
-            raise SessionFailed(reason, hopeless=hopeless) from cause_of(error, secrets)
+            reason = presentable(reason_for(error, wire), blots.now)
+            raise SessionFailed(reason, hopeless=hopeless) from cause_of(error, blots.now)
         tracking = TrackingDispatcher(
             dispatcher,
             wires,
             settings.rng,
             latest=latest,
-            on_end=lambda: on_lost(presentable(explain.now(), settings.authorization.with_tokens(blot_out(endpoint)))),
+            on_end=lambda: on_lost(presentable(explain.now(), blots.now)),
         )
 
         async def on_message(message: IncomingMessage) -> None:
@@ -96,7 +98,7 @@ async def open_session(
             if change is not None:
                 on_changed(*change)
 
-        callbacks = {} if line is None else line.callbacks
+        callbacks: dict[str, Any] = {"logging_callback": hear_log} if line is None else line.callbacks
         who = types.Implementation(name="trunkline", version=VERSION)
         client = await stack.enter_async_context(
             ClientSession(dispatcher=tracking, message_handler=on_message, client_info=who, **callbacks)
@@ -106,12 +108,14 @@ async def open_session(
         except (MCPError, EraUndecided, RuntimeError, ValueError) as error:
             if not _is_end(error, wire) and wire.fault is None:
                 settings.pinned.clear()
-            secrets = settings.authorization.with_tokens(blot_out(endpoint))
-            hopeless = isinstance(wire.fault, AuthorizationFailed) and not wire.fault.may_pass
-            failure = SessionFailed(presentable(await explain.why(error, wire), secrets), hopeless=hopeless)
-            failure.__cause__ = cause_of(error, secrets)
+            failure = SessionFailed(
+                presentable(await explain.why(error, wire), blots.now),
+                hopeless=isinstance(wire.fault, AuthorizationFailed) and not wire.fault.may_pass,
+                refused=isinstance(error, MCPError) and error.code in _NO_HANDSHAKE,
+            )
+            failure.__cause__ = cause_of(error, blots.now)
         else:
-            yield Session(client, endpoint, settings.authorization, on_lost=on_lost, explain=explain.why, line=line)
+            yield Session(client, endpoint, blots, on_lost=on_lost, explain=explain.why, line=line)
     # Raised out here, because the task groups in the stack would wrap it.
     if failure is not None:
         raise failure

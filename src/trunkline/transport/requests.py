@@ -10,7 +10,7 @@ from mcp import ClientSession
 from trunkline.call import Call
 from trunkline.transport.listing import every_page, hints_of
 
-__all__ = ["meta_of", "requested"]
+__all__ = ["meta_of", "requested", "subscribe"]
 
 
 async def requested(client: ClientSession, call: Call) -> types.Result:
@@ -64,6 +64,17 @@ async def _prompt(client: ClientSession, call: Call) -> types.Result:
         request_state=exchange.state,
         allow_input_required=True,
     )
+
+
+async def subscribe(client: ClientSession, uri: str, *, wanted: bool) -> None:
+    """Subscribe to a resource in the handshake era's way, or no longer; raises as the SDK does."""
+    # Not the SDK's own methods, which warn that later revisions have no such request.
+    if wanted:
+        request = types.SubscribeRequest(params=types.SubscribeRequestParams(uri=uri))
+        await client.send_request(request, types.EmptyResult)
+    else:
+        end = types.UnsubscribeRequest(params=types.UnsubscribeRequestParams(uri=uri))
+        await client.send_request(end, types.EmptyResult)
 
 
 def meta_of(call: Call) -> types.RequestParamsMeta | None:

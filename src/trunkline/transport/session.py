@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager, suppress
 
 import anyio
@@ -18,14 +18,12 @@ from trunkline.endpoint import Endpoint, HttpEndpoint
 from trunkline.errors import CallError, CallFailed, ConnectionLost, InvalidResult
 from trunkline.exchange import Exchange
 from trunkline.resilience.incidents import Waves
-from trunkline.secrets import Secrets
 from trunkline.transport.asking import Line
-from trunkline.transport.authorization.authorizing import Authorization
 from trunkline.transport.changes import announced
 from trunkline.transport.faults import cause_of, is_lost_session, is_unreachable, translate
 from trunkline.transport.listing import every_page, shown
-from trunkline.transport.reasons import SessionFailed, blot_out, presentable
-from trunkline.transport.requests import meta_of, requested
+from trunkline.transport.reasons import Blots, SessionFailed, presentable
+from trunkline.transport.requests import meta_of, requested, subscribe
 from trunkline.transport.wire import CURRENT_WIRE, Wire
 
 __all__ = ["Session"]
@@ -42,7 +40,7 @@ class Session:
         self,
         client: ClientSession,
         endpoint: Endpoint,
-        authorization: Authorization,
+        blots: Blots,
         *,
         on_lost: Callable[[str], None],
         explain: Callable[[Exception, Wire], Awaitable[str]],
@@ -50,8 +48,7 @@ class Session:
     ) -> None:
         self._client = client
         self._endpoint = endpoint
-        self._authorization = authorization
-        self._given = blot_out(endpoint)
+        self._blots = blots
         self._on_lost = on_lost
         self._explain = explain
         self._listed: frozenset[str] = frozenset()
@@ -63,10 +60,6 @@ class Session:
     def era(self) -> str:
         """The protocol version in use."""
         return self._client.protocol_version or ""
-
-    @property
-    def _secrets(self) -> Secrets:
-        return self._authorization.with_tokens(self._given)
 
     @property
     def is_modern(self) -> bool:
@@ -92,11 +85,11 @@ class Session:
                 result = await self._request(call)
             else:
                 wire.capabilities = call.exchange.peer.capabilities
-                result = await self._converse(call, call.exchange)
+                result = await self._converse(call, call.exchange, wire)
         except _FAULTS as error:
             failure = self._failure(error, call, wire, started)
             wire.delivery = failure.delivery
-            raise failure from cause_of(error, self._secrets)
+            raise failure from cause_of(error, self._blots.now)
         except CallFailed as error:
             wire.delivery = error.delivery
             raise
@@ -118,19 +111,20 @@ class Session:
             return ConnectionLost(
                 words, delivery=Delivery.NOT_SENT, incident=incident, tool=call.name, server=call.server
             )
-        failure = translate(error, call, wire, incident=incident, secrets=self._secrets)
+        failure = translate(error, call, wire, incident=incident, secrets=self._blots.now)
         if is_unreachable(wire):
             self._on_lost("nothing listens at the server's address")
         return failure
 
     def _incident_of(self, started: float) -> object:
         """A child process is lost once, and the session with it: all its failures are one."""
-        is_http = isinstance(self._endpoint, HttpEndpoint)
-        return self._waves.of(started, clock.now()) if is_http else self
+        return self._waves.of(started, clock.now()) if isinstance(self._endpoint, HttpEndpoint) else self
 
-    async def _converse(self, call: Call, exchange: Exchange) -> types.Result:
+    async def _converse(self, call: Call, exchange: Exchange, wire: Wire) -> types.Result:
         """Make the request for somebody who can be asked, and who may want to be told what the server logs."""
         if self._line is None:
+            if self.is_modern and exchange.peer.log_level is not None:
+                wire.log_level, wire.log = exchange.peer.log_level, exchange.peer.log
             return await self._request(call)
         level = exchange.peer.log_level
         with self._line.held(call, exchange):
@@ -180,8 +174,8 @@ class Session:
             return []
         async with self._own_request():
             pages = await every_page(lambda page: self._client.list_tools(params=page))
-        secrets = self._authorization.with_tokens(self._endpoint.secrets)
-        tools = [shown(tool, secrets) for page in pages for tool in page.tools]
+        hidden = self._blots.listed
+        tools = [shown(tool, hidden) for page in pages for tool in page.tools]
         self._listed = frozenset(tool.name for tool in tools)
         return tools
 
@@ -218,6 +212,23 @@ class Session:
             async for _change in subscription:
                 pass
 
+    async def subscribe(self, uri: str, *, wanted: bool) -> None:
+        """Have a server of the handshake era tell of a resource's updates, or no longer; raises `SessionFailed`."""
+        async with self._own_request():
+            await subscribe(self._client, uri, wanted=wanted)
+
+    async def watch_resources(self, uris: Collection[str], on_watching: Callable[[], None]) -> None:
+        """Have a server of the stateless era tell of these resources' updates, as `watch` does of listings."""
+        async with self._own_request(), listen(self._client, resource_subscriptions=list(uris)) as subscription:
+            on_watching()
+            async for _update in subscription:
+                pass
+
+    @property
+    def can_subscribe(self) -> bool:
+        """Whether the server tells of single resources' updates."""
+        return self.capabilities.resources is not None and self.capabilities.resources.subscribe is True
+
     @asynccontextmanager
     async def _own_request(self) -> AsyncIterator[None]:
         """Requests that no caller asked for: their failure is a reason in words."""
@@ -228,9 +239,8 @@ class Session:
         except _FAULTS as error:
             if is_unreachable(wire):
                 self._on_lost("nothing listens at the server's address")
-            secrets = self._secrets
-            words = presentable(await self._explain(error, wire), secrets)
-            raise SessionFailed(words) from cause_of(error, secrets)
+            words = presentable(await self._explain(error, wire), self._blots.now)
+            raise SessionFailed(words) from cause_of(error, self._blots.now)
         finally:
             CURRENT_WIRE.reset(token)
 

@@ -18,6 +18,7 @@ TABLES = {
     "cache": ["CachePolicy", "ListingCachePolicy", "CacheSettings", "RedisPolicy"],
     "logging": ["LoggingPolicy", "RepeatsPolicy"],
     "opentelemetry": ["TelemetryPolicy", "OtlpPolicy"],
+    "pinning": ["PinPolicy", "PinSettings"],
 }
 """The policies whose settings a guide has to tell, each in a table."""
 
