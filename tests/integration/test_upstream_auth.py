@@ -211,8 +211,10 @@ async def test_a_server_that_wants_more_is_given_a_token_that_allows_more(server
         await sent(client)
         await server.control(scope="search:write")
         await sent(client)
+        await server.control(scope="search:admin")
+        await sent(client)
         asked = (await server.journal())["asked"]
-    assert [request.get("scope") for request in asked] == [None, "search:write"]
+    assert [request.get("scope") for request in asked] == [None, "search:write", "search:write search:admin"]
 
 
 async def test_scopes_of_the_configuration_are_not_widened_by_a_server(server: Authorizing) -> None:
@@ -282,10 +284,11 @@ async def test_a_redirect_of_the_token_endpoint_takes_no_secret_along(
 async def test_an_issuer_on_another_host_is_sent_the_secret_if_the_configuration_names_it(
     server: Authorizing, elsewhere: Authorizing
 ) -> None:
-    await server.control(issuers=["http://127.0.0.3:1"], accepts_any=True)
+    await server.control(issuers=["http://127.0.0.3:1"], accepts_any=True, scope="search:read")
     async with client_of(server, credentials(issuer=elsewhere.origin)) as client:
         await sent(client)
-    assert len((await elsewhere.journal())["asked"]) == 1
+    (asked,) = (await elsewhere.journal())["asked"]
+    assert (asked["resource"], asked["scope"]) == (server.url, "search:read")
 
 
 async def test_a_server_from_before_its_metadata_was_specified_is_its_own_issuer(server: Authorizing) -> None:

@@ -36,6 +36,10 @@ CLIENT = "trunk line:client"
 SECRET = "s3cret+with%odd/signs="
 
 
+_STARTUP = 40.0
+"""Seconds until it answers: cold starts on a shared core are slow."""
+
+
 class Authorizing:
     """A running server, seen from the test."""
 
@@ -50,12 +54,12 @@ class Authorizing:
 
     async def control(self, **settings: Any) -> None:
         """Change settings, see `State`."""
-        async with httpx2.AsyncClient() as client:
+        async with httpx2.AsyncClient(timeout=_STARTUP) as client:
             (await client.post(f"{self.origin}/control", json=settings)).raise_for_status()
 
     async def journal(self) -> dict[str, Any]:
         """What it was asked so far."""
-        async with httpx2.AsyncClient() as client:
+        async with httpx2.AsyncClient(timeout=_STARTUP) as client:
             found: dict[str, Any] = (await client.get(f"{self.origin}/journal")).json()
             return found
 

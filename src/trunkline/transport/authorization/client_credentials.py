@@ -6,6 +6,7 @@ import re
 import secrets
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 import anyio
@@ -43,6 +44,8 @@ class TokenRequests:
         self._credentials = credentials
         self._fetcher = Fetcher(server, [address for address in named if address])
         self._issuer: Issuer | None = None
+        self._scopes: tuple[str, ...] = ()
+        """What the last token was to allow."""
 
     def __repr__(self) -> str:
         return f"<TokenRequests for {place(self._server)}>"
@@ -57,13 +60,20 @@ class TokenRequests:
         issuer = of_configuration(self._server, credentials)
         if issuer is None:
             if self._issuer is None or challenge is not None:
-                self._issuer = await discover(self._server, credentials, self._fetcher, challenge or Challenge())
+                found = await discover(self._server, credentials, self._fetcher, challenge or Challenge())
+                self._issuer = self._widened(found, challenge)
             issuer = self._issuer
         # After a failure it is looked for anew: it may have moved.
         self._issuer = None
         grant = await self._request(issuer)
-        self._issuer = issuer
+        self._issuer, self._scopes = issuer, issuer.scopes
         return grant
+
+    def _widened(self, issuer: Issuer, challenge: Challenge | None) -> Issuer:
+        """Who misses a scope for one thing goes on needing those for all others."""
+        if challenge is None or challenge.error != "insufficient_scope":
+            return issuer
+        return replace(issuer, scopes=tuple(dict.fromkeys((*self._scopes, *issuer.scopes))))
 
     async def _request(self, issuer: Issuer) -> Grant:
         form = {"grant_type": "client_credentials"}

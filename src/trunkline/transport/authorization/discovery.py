@@ -52,7 +52,7 @@ def of_configuration(server: str, credentials: ClientCredentials) -> Issuer | No
 
 
 async def discover(server: str, credentials: ClientCredentials, fetcher: Fetcher, challenge: Challenge) -> Issuer:
-    """Ask the server, unless the configuration says who the issuer is, and then the issuer.
+    """Ask the server what it wants and of whom, unless the configuration says of whom, and then that issuer.
 
     `challenge` is what the server said when it refused a request; an empty one where none was made.
 
@@ -60,14 +60,14 @@ async def discover(server: str, credentials: ClientCredentials, fetcher: Fetcher
         AuthorizationFailed: Something is missing, or does not hold; says what to configure instead.
     """
     resource, scopes = canonical(server), challenge.scopes
+    metadata = await _resource_metadata(server, fetcher, challenge)
+    if metadata is not None:
+        resource, scopes = str(metadata["resource"]), scopes or _texts(metadata.get("scopes_supported"))
     name = credentials.issuer
     if name is None:
-        metadata = await _resource_metadata(server, fetcher, challenge)
         # Before this metadata was specified (2025-03-26), a server was its own authorization server.
         name = _origin(server) if metadata is None else _issuer_of(metadata, server)
         _require_same_host(name, server)
-        if metadata is not None:
-            resource, scopes = str(metadata["resource"]), scopes or _texts(metadata.get("scopes_supported"))
     found = await _issuer_metadata(name, fetcher)
     endpoint = found.get("token_endpoint")
     if not isinstance(endpoint, str) or not urlsplit(endpoint).hostname:

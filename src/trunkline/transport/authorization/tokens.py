@@ -7,6 +7,7 @@ fetched before the present one ends, and requests go on with the present one mea
 from __future__ import annotations
 
 import random
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -24,6 +25,8 @@ __all__ = ["AccessTokens", "Fetch", "Grant"]
 
 _PATIENCE: Final = 30.0
 """Seconds in which a token has to be had, discovery included."""
+_UNDER_WAY: Final = 3
+"""Tokens that are kept out of sight: an answer may come late, and say one that has been replaced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +53,9 @@ class AccessTokens:
         self._challenge: Challenge | None = None
         self._wanted = anyio.Event()
         self._changed = anyio.Event()
+        self._latest: deque[str] = deque(maxlen=_UNDER_WAY)
         self.secrets = Secrets()
-        """The tokens that may still be under way: the present one and the one before."""
+        """The tokens that may still be under way: the present one and those before."""
 
     def __repr__(self) -> str:
         return f"<AccessTokens [{'one' if self._token else 'none'} in use, {self._renewal!r}]>"
@@ -116,7 +120,8 @@ class AccessTokens:
                 self._fail(AuthorizationFailed("discovery", problem))
             else:
                 self._renewal.granted(asked_at, clock.now(), grant.lifetime)
-                self.secrets = Secrets(filter(None, (self._token, grant.token)))
+                self._latest.append(grant.token)
+                self.secrets = Secrets(self._latest)
                 self._token, self._failure, self._challenge = grant.token, None, None
             # Who asked meanwhile has an answer too.
             self._wanted = anyio.Event()
