@@ -441,5 +441,7 @@ LEDGER = (
         "goals, Performance",
         "The cost of a scrape and the stretch others wait for are measured beside Prometheus's own client library",
     ),
+    Requirement("P7", "goals, Performance", "What the gateway adds to calls over HTTP is measured beside direct ones"),
+    Requirement("P8", "goals, Performance", "What the gateway adds to calls on stdio is measured beside direct ones"),
 )
 """In the order of the sources."""

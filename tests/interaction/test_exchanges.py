@@ -279,6 +279,27 @@ async def test_a_connection_of_ones_own_is_closed_when_it_is_out_of_use() -> Non
         assert await ask(client, Person("Ada")) == "Ada"
 
 
+async def test_a_connection_of_ones_own_that_ended_is_opened_again() -> None:
+    async with client_of(Asking(), "2025-11-25") as client:
+        pool = client.fleet.stacks["s"].replicas[0].pool
+        slow = Person("Ada", takes=1.5)
+        answers: list[str] = []
+
+        async def call() -> None:
+            answers.append(await ask(client, slow))
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(call)
+            await anyio.sleep(1)
+            pool.replace("replaced by the test")
+            # Under way on the old one, it may finish; the next has a new one.
+            assert await ask(client, Person("Ada")) == "Ada"
+        assert answers == ["Ada"]
+        assert slow.asked == 1
+        await anyio.sleep(1)
+        assert repr(pool.own) == "<OwnConnections s [1 open]>"
+
+
 async def test_a_place_is_found_for_another_client_by_closing_the_connection_longest_out_of_use() -> None:
     async with client_of(Asking(), "2025-11-25") as client:
         own = client.fleet.stacks["s"].replicas[0].pool.own

@@ -86,15 +86,20 @@ class Downstream:
     def __repr__(self) -> str:
         return f"<Downstream {sorted(self.capabilities)}>"
 
+    def require(self, request: types.InputRequest) -> None:
+        """Raise MCPError where the client has not said that it can be asked this."""
+        kind, _ = _KINDS[type(request)]
+        if kind not in self.capabilities:
+            raise MCPError(types.INVALID_REQUEST, f"the client does not support {kind}")
+
     async def ask(self, request: types.InputRequest) -> types.InputResponse:
         """Pass a server's question on, and the answer back.
 
         Raises:
             MCPError: It cannot be asked that, has refused, or has not answered in time.
         """
-        kind, answer = _KINDS[type(request)]
-        if kind not in self.capabilities:
-            raise MCPError(types.INVALID_REQUEST, f"the client does not support {kind}")
+        self.require(request)
+        _, answer = _KINDS[type(request)]
         if isinstance(request, types.CreateMessageRequest) and request.params.tools:
             answer = types.CreateMessageResultWithTools
         related = ServerMessageMetadata(related_request_id=self._ctx.request_id)

@@ -52,6 +52,8 @@ async def _answers(peer: Downstream, requests: types.InputRequests) -> types.Inp
     if not requests:
         await anyio.sleep(_PAUSE)
         return None
+    for request in requests.values():
+        peer.require(request)  # before anybody is asked for nothing
     answers: types.InputResponses = {}
     refusals: list[MCPError] = []
     async with anyio.create_task_group() as tasks:
