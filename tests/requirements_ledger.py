@@ -334,6 +334,12 @@ LEDGER = (
         "A collector that is away, hangs, refuses or answers with errors changes no call, and is counted and shown",
     ),
     Requirement(
+        "DRAIN",
+        "goals, E8 Growth",
+        "A gateway that is told to end finishes the calls under way within a bounded time, turns new ones away with an "
+        "answer that may be retried, ends streams, stops its children and exits with 0",
+    ),
+    Requirement(
         "P11",
         "goals, Performance",
         "Reading health <= 100 us; `/health/*` p99 <= 5 ms while every dependency hangs",

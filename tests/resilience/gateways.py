@@ -6,7 +6,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Any
 import anyio
 import httpx2
 
-from trunkline.testing.processes import free_port, stdio_command
+from trunkline.testing.processes import Option, free_port, stdio_command
 
 __all__ = ["RunningGateway", "running_gateway"]
 
@@ -59,10 +59,15 @@ class RunningGateway:
 
 
 @contextmanager
-def running_gateway(folder: Path, *servers: str, **table: Any) -> Iterator[RunningGateway]:
-    """A gateway in front of one faulty server for each name, all connected; `table` is the `trunkline` table."""
+def running_gateway(
+    folder: Path, *servers: str, options: Mapping[str, Option] | None = None, **table: Any
+) -> Iterator[RunningGateway]:
+    """A gateway in front of one faulty server for each name, all connected.
+
+    `options` are the servers', `table` is the `trunkline` table.
+    """
     config = folder / "mcp.json"
-    program, arguments = stdio_command()
+    program, arguments = stdio_command(**(options or {}))
     named = {name: {"command": program, "args": arguments} for name in servers}
     config.write_text(json.dumps({"mcpServers": named, "trunkline": table}), "utf-8")
     port, log = free_port(), folder / "log"
