@@ -340,6 +340,12 @@ LEDGER = (
         "answer that may be retried, ends streams, stops its children and exits with 0",
     ),
     Requirement(
+        "HOSTS",
+        "contract, Gateway",
+        "Any MCP host, any language: the Inspector, the TypeScript SDK, FastMCP and the Python SDK, each generation in "
+        "each era that it speaks, list, call and read through a gateway",
+    ),
+    Requirement(
         "P11",
         "goals, Performance",
         "Reading health <= 100 us; `/health/*` p99 <= 5 ms while every dependency hangs",

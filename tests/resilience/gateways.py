@@ -60,15 +60,19 @@ class RunningGateway:
 
 @contextmanager
 def running_gateway(
-    folder: Path, *servers: str, options: Mapping[str, Option] | None = None, **table: Any
+    folder: Path,
+    *servers: str,
+    options: Mapping[str, Option] | None = None,
+    others: Mapping[str, Any] | None = None,
+    **table: Any,
 ) -> Iterator[RunningGateway]:
     """A gateway in front of one faulty server for each name, all connected.
 
-    `options` are the servers', `table` is the `trunkline` table.
+    `options` are the servers', `others` are entries for further servers, `table` is the `trunkline` table.
     """
     config = folder / "mcp.json"
     program, arguments = stdio_command(**(options or {}))
-    named = {name: {"command": program, "args": arguments} for name in servers}
+    named = {**{name: {"command": program, "args": arguments} for name in servers}, **(others or {})}
     config.write_text(json.dumps({"mcpServers": named, "trunkline": table}), "utf-8")
     port, log = free_port(), folder / "log"
     with log.open("wb") as stderr:
