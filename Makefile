@@ -29,7 +29,7 @@ servers: .servers/.stamp-wheels .servers/.stamp-npm ## third-party MCP servers, 
 
 hosts: .hosts/.stamp-sdk1 .hosts/.stamp-fastmcp .hosts/.stamp-npm ## clients that tests send through the gateway, into .hosts
 
-parts: ## what tests drive from Debian (Redis, Prometheus, Alertmanager, Chromium), where we may install it
+parts: ## what tests drive from Debian (Redis, Prometheus, HAProxy, Chromium …), where we may install it
 	@sh tools/parts.sh
 
 .venv/bin/python .servers/bin/python:
@@ -137,6 +137,7 @@ lock: .servers/.stamp-wheels ## pin again what requirements/*.in and servers/pac
 	$(COMPILE) pyproject.toml requirements/run.in requirements/dev.in -o requirements/dev.txt
 	$(COMPILE) pyproject.toml requirements/run.in requirements/dev.in requirements/mutants.in -o requirements/mutants.txt
 	$(COMPILE) pyproject.toml requirements/run.in requirements/peers.in -o requirements/peers.txt
+	$(COMPILE) pyproject.toml requirements/run.in requirements/image.in -o requirements/image.txt
 	$(COMPILE) requirements/servers.in -o requirements/servers.txt
 	$(COMPILE) requirements/hosts-sdk1.in -o requirements/hosts-sdk1.txt
 	$(COMPILE) requirements/hosts-fastmcp.in -o requirements/hosts-fastmcp.txt

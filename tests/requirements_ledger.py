@@ -340,10 +340,27 @@ LEDGER = (
         "answer that may be retried, ends streams, stops its children and exits with 0",
     ),
     Requirement(
+        "BALANCED",
+        "goals, E8 Growth",
+        "N gateways behind any load balancer: requests of one client may reach any of them, and any may be killed; a "
+        "session of the handshake era stays with its gateway, and is begun anew when that has gone",
+    ),
+    Requirement(
+        "DEPLOY",
+        "goals, E8 Growth",
+        "A compose file, a Helm-free Kubernetes manifest, a systemd unit and a Dockerfile, in accord with the code",
+    ),
+    Requirement(
         "HOSTS",
         "contract, Gateway",
         "Any MCP host, any language: the Inspector, the TypeScript SDK, FastMCP and the Python SDK, each generation in "
         "each era that it speaks, list, call and read through a gateway",
+    ),
+    Requirement(
+        "P9",
+        "goals, Performance",
+        "A gateway at rest with three servers takes <= 90 MB; from its start to its first answer <= 2.5 s besides the "
+        "servers' own start",
     ),
     Requirement(
         "P11",

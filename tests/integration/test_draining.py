@@ -6,18 +6,18 @@ import json
 import os
 import signal
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import anyio
-import anyio.to_thread
 import httpx2
 import pytest
 from mcp import Client, MCPError
 from mcp_types import CONNECTION_CLOSED
 
-from tests.resilience.gateways import RunningGateway, running_gateway
+from tests.resilience.gateways import RunningGateway, entered_gateway
+from tests.servers.asking import ACCEPT, HANDSHAKE, ask, open_session
 from tests.servers.raw import request
 from tests.servers.watching import PATIENCE, eventually, is_running
 from trunkline.gateway.codes import STOPPING
@@ -28,34 +28,6 @@ pytestmark = [pytest.mark.anyio, pytest.mark.integration, pytest.mark.requiremen
 ERAS = ("legacy", "2026-07-28")
 LONG = 60_000
 """Milliseconds: longer than any test waits."""
-_HANDSHAKE: dict[str, Any] = {
-    "protocolVersion": "2025-11-25",
-    "capabilities": {},
-    "clientInfo": {"name": "raw", "version": "1"},
-}
-_ACCEPT = {"Accept": "application/json, text/event-stream"}
-
-
-async def ask(web: httpx2.AsyncClient, method: str, *, session: str | None = None, **params: Any) -> httpx2.Response:
-    """One request: of a session, the handshake that would open one, or of the stateless era."""
-    headers = dict(_ACCEPT)
-    if session is not None:
-        headers |= {"Mcp-Session-Id": session, "MCP-Protocol-Version": "2025-11-25"}
-    elif method != "initialize":
-        headers |= {"MCP-Protocol-Version": "2026-07-28", "Mcp-Method": method}
-        headers |= {"Mcp-Name": params["name"]} if "name" in params else {}
-        return await web.post("/mcp", json=request(1, method, **params), headers=headers)
-    body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
-    return await web.post("/mcp", json=body, headers=headers)
-
-
-async def open_session(web: httpx2.AsyncClient) -> str:
-    """The id of a new session of the handshake era."""
-    answer = await ask(web, "initialize", **_HANDSHAKE)
-    session = answer.headers["mcp-session-id"]
-    told = {"jsonrpc": "2.0", "method": "notifications/initialized"}
-    await web.post("/mcp", json=told, headers={**_ACCEPT, "Mcp-Session-Id": session})
-    return str(session)
 
 
 @asynccontextmanager
@@ -89,22 +61,15 @@ async def call(gateway: RunningGateway, era: str, op: str, delay_ms: int, ends: 
             ends[op] = error.error
 
 
-@asynccontextmanager
-async def gateway_with(folder: Path, **drain: float) -> AsyncIterator[RunningGateway]:
+def gateway_with(folder: Path, **drain: float) -> AbstractAsyncContextManager[RunningGateway]:
     """A gateway in front of a slow server that keeps a journal; its attempts have all the time that a test takes."""
-    gateway = running_gateway(
+    return entered_gateway(
         folder,
         "slow",
         options={"journal": folder / "journal"},
         gateway={"drain": drain},
         defaults={"attempt_timeout": 90},
     )
-    # Its waiting has a loop of its own.
-    running = await anyio.to_thread.run_sync(gateway.__enter__)
-    try:
-        yield running
-    finally:
-        gateway.__exit__(None, None, None)
 
 
 async def has_exited(gateway: RunningGateway) -> int:
@@ -128,10 +93,10 @@ async def test_sigterm_lets_calls_finish_turns_new_ones_away_ends_streams_polite
         async with visitor(gateway) as web, anyio.create_task_group() as tasks:
             session = await open_session(web)
             standing, subscribed, watching = Listener(), Listener(), Listener()
-            headers = {**_ACCEPT, "Mcp-Session-Id": session, "MCP-Protocol-Version": "2025-11-25"}
+            headers = {**ACCEPT, "Mcp-Session-Id": session, "MCP-Protocol-Version": "2025-11-25"}
             tasks.start_soon(lambda: standing.follow(web, "GET", "/mcp", headers=headers))
             listen = request(9, "subscriptions/listen", notifications={"toolsListChanged": True})
-            modern = {**_ACCEPT, "MCP-Protocol-Version": "2026-07-28", "Mcp-Method": "subscriptions/listen"}
+            modern = {**ACCEPT, "MCP-Protocol-Version": "2026-07-28", "Mcp-Method": "subscriptions/listen"}
             tasks.start_soon(lambda: subscribed.follow(web, "POST", "/mcp", json=listen, headers=modern))
             tasks.start_soon(lambda: watching.follow(web, "GET", "/api/v1/events"))
             for era in ERAS:
@@ -150,7 +115,7 @@ async def test_sigterm_lets_calls_finish_turns_new_ones_away_ends_streams_polite
             assert (last["id"], last["result"]["resultType"]) == (9, "complete")
 
             stateless = await ask(web, "tools/call", name="slow_append", arguments={"op": "late"})
-            handshake = await ask(web, "initialize", **_HANDSHAKE)
+            handshake = await ask(web, "initialize", **HANDSHAKE)
             in_session = await ask(web, "tools/call", session=session, name="slow_append", arguments={"op": "late"})
             for answer, status in ((stateless, 503), (handshake, 503), (in_session, 404)):
                 assert (answer.status_code, answer.headers["retry-after"]) == (status, "1")
