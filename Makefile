@@ -63,7 +63,6 @@ parts: ## what tests drive from Debian (Redis, Prometheus, HAProxy, Chromium …
 .hosts/.stamp-npm: tests/hosts/package-lock.json tools/npm_hosts.py | .servers/.stamp-wheels
 	@echo "Installing clients for Node into .hosts (once)"
 	@$(SERVERS)/python -m tools.npm_hosts
-	@touch $@
 
 # ------------------------------------------------------------------------------------------------------------ running
 
