@@ -1,6 +1,6 @@
 """P9: what `trunkline serve` takes while nothing happens, and how soon after its start it has answered a call.
 
-    python benchmarks/gateway_at_rest.py [--rounds 7] [--rest 10] [--quick]
+    python benchmarks/gateway_at_rest.py [--rounds 5] [--rest 5] [--quick]
 
 A gateway as a process of its own in front of three servers over stdio: once such as start at once, once real ones (of
 `make servers`; where they are missing that is said). Memory is the gateway's own, without its servers', after it has
@@ -194,8 +194,8 @@ def missed(found: float, goal: float) -> str:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description="What a gateway takes at rest, and how soon it has answered.")
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--rest", type=float, default=10.0, help="seconds without a call before memory is read")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rest", type=float, default=5.0, help="seconds without a call before memory is read")
     parser.add_argument("--quick", action="store_true", help="one short round in front of servers that start at once")
     asked = parser.parse_args()
     rounds, rest = (1, 0.5) if asked.quick else (asked.rounds, asked.rest)
