@@ -109,6 +109,8 @@ async def test_sigterm_lets_calls_finish_turns_new_ones_away_ends_streams_polite
             gateway.process.send_signal(signal.SIGTERM)
 
             await is_leaving(web)
+            told = (await web.get("/health/ready")).json()
+            assert (told["status"], told["reasons"][0]) == ("not_ready", "the gateway is stopping")
             assert (await web.get("/health/live")).status_code == 200
             await eventually(lambda: standing.has_ended and subscribed.has_ended and watching.has_ended)
             last = json.loads(subscribed.text.rstrip().rsplit("data: ", 1)[1])
