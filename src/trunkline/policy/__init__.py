@@ -18,7 +18,7 @@ from trunkline.policy.attempts import (
 )
 from trunkline.policy.cache import CachePolicy, CacheSettings, CopyMode, ListingCachePolicy, RedisMode, RedisPolicy
 from trunkline.policy.checks import require
-from trunkline.policy.gateway import GatewaySettings, JwtPolicy, PrincipalPolicy
+from trunkline.policy.gateway import DrainPolicy, GatewaySettings, JwtPolicy, PrincipalPolicy
 from trunkline.policy.logs import LOG_LEVELS, LogFormat, LoggingPolicy, RepeatsPolicy, is_log_level
 from trunkline.policy.patterns import NamePatterns
 from trunkline.policy.pins import PinAction, PinPolicy, PinSettings
@@ -39,6 +39,7 @@ __all__ = [
     "CacheSettings",
     "CopyMode",
     "DomainPolicy",
+    "DrainPolicy",
     "Era",
     "FallbackPolicy",
     "GatewaySettings",

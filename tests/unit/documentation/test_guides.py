@@ -15,6 +15,7 @@ TABLES = {
     "access": ["GatewaySettings", "PrincipalPolicy", "JwtPolicy"],
     "alerts": ["AlertRule", "DomainPolicy", "AlertSettings", "SinkPolicy"],
     "cache": ["CachePolicy", "ListingCachePolicy", "CacheSettings", "RedisPolicy"],
+    "deployment": ["DrainPolicy"],
     "logging": ["LoggingPolicy", "RepeatsPolicy"],
     "opentelemetry": ["TelemetryPolicy", "OtlpPolicy"],
     "pinning": ["PinPolicy", "PinSettings"],
