@@ -19,7 +19,7 @@ export PIP_ROOT_USER_ACTION := ignore
 .PHONY: help
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
-	@echo "  ARGS=… is passed on to run, test, resilience and bench; PYTHON=… names the Python to build on."
+	@echo "  ARGS=… is passed on to run, test, conformance, resilience and bench; PYTHON=… names the Python to build on."
 
 # --------------------------------------------------------------------------------------------------------- installing
 
@@ -64,6 +64,10 @@ parts: ## what tests drive from Debian (Redis, Prometheus, HAProxy, Chromium …
 	@echo "Installing clients for Node into .hosts (once)"
 	@$(SERVERS)/python -m tools.npm_hosts
 
+.servers/.stamp-conformance: tests/conformance/package-lock.json tools/npm_servers.py | .servers/.stamp-wheels
+	@echo "Installing the conformance suites into .servers (once)"
+	@$(SERVERS)/python tools/npm_servers.py --conformance
+
 # ------------------------------------------------------------------------------------------------------------ running
 
 .PHONY: run
@@ -72,7 +76,7 @@ run: .venv/.stamp-run servers ## the gateway with its dashboard, in front of rea
 
 # ----------------------------------------------------------------------------------------------------------- checking
 
-.PHONY: check test resilience bench bench-gateway peers mutants wheel
+.PHONY: check test conformance resilience bench bench-gateway peers mutants wheel
 check: .venv/.stamp-dev ## format, lint, types, architecture, house rules
 	@$(BIN)/ruff format --check --quiet $(TREES) || { echo "make format mends this" >&2; exit 1; }
 	@$(BIN)/ruff check --quiet $(TREES)
@@ -82,6 +86,9 @@ check: .venv/.stamp-dev ## format, lint, types, architecture, house rules
 
 test: .venv/.stamp-dev servers hosts parts ## every test, with branch coverage
 	@$(BIN)/coverage run -m pytest -p tools.coverage_report $(ARGS)
+
+conformance: .venv/.stamp-dev .servers/.stamp-conformance ## the official conformance suites of MCP, scenario by scenario
+	@$(BIN)/python -m tests.conformance $(ARGS)
 
 resilience: .venv/.stamp-dev servers parts ## the promises about servers that are killed, paused and cut off
 	@mkdir -p build && STORM_SECONDS=$${STORM_SECONDS:-10} FUZZ_CASES=$${FUZZ_CASES:-100000} \
@@ -131,7 +138,7 @@ format: .venv/.stamp-dev ## rewrite the code as ruff wants it
 	@$(BIN)/ruff format $(TREES)
 	@$(BIN)/ruff check --fix $(TREES)
 
-lock: .servers/.stamp-wheels ## pin again what requirements/*.in and servers/package.json ask for (LOCK_ARGS=--upgrade; needs uv)
+lock: .servers/.stamp-wheels ## pin again what requirements/*.in and */package.json ask for (LOCK_ARGS=--upgrade; needs uv)
 	$(COMPILE) pyproject.toml requirements/run.in -o requirements/run.txt
 	$(COMPILE) pyproject.toml requirements/run.in requirements/dev.in -o requirements/dev.txt
 	$(COMPILE) pyproject.toml requirements/run.in requirements/dev.in requirements/mutants.in -o requirements/mutants.txt

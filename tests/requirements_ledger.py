@@ -388,6 +388,12 @@ LEDGER = (
         'The ASGI middleware; decorators; "unattributed" shown, so that a gap in instrumentation is visible',
     ),
     Requirement(
+        "GATEWAY-FORWARD",
+        "contract, Gateway",
+        "Speaks both eras at one URL; forwards progress, logging, sampling, elicitation, input-required rounds, "
+        "completion, resources, prompts and subscriptions",
+    ),
+    Requirement(
         "PINNING",
         "semantics, Tool registry",
         "Each tool has a fingerprint of name, schemas and description; a change is an event; a pinned tool whose "

@@ -20,8 +20,8 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import Any, Final
 
+import mcp_types as types
 from mcp.server.context import HandlerResult
-from mcp_types import CallToolResult
 
 from trunkline.errors import (
     AttemptTimeout,
@@ -65,6 +65,9 @@ CODES: Final = MappingProxyType(
 STOPPING: Final = 31007
 """A request came to a gateway that ends, and nothing was done."""
 
+FORWARDED: Final = frozenset({types.MISSING_REQUIRED_CLIENT_CAPABILITY, types.URL_ELICITATION_REQUIRED})
+"""A server's own errors that its client has to understand: they are passed on as they are, with their data."""
+
 MISTAKES: Final = frozenset({-32700, -32600, -32601, -32602, -32002})
 """Codes for a mistake of the caller, which the conventions do not count as errors of the server that says so."""
 
@@ -72,7 +75,7 @@ MISTAKES: Final = frozenset({-32700, -32600, -32601, -32602, -32002})
 def is_tool_error(result: HandlerResult) -> bool:
     """Whether what a handler returned says that a tool failed; a handler may return a model or what goes out."""
     match result:
-        case CallToolResult(is_error=True) | {"isError": True}:
+        case types.CallToolResult(is_error=True) | {"isError": True}:
             return True
         case _:
             return False

@@ -19,9 +19,12 @@ from mcp.server.streamable_http_manager import StreamableHTTPASGIApp, Streamable
 from trunkline.gateway.admission import Admission
 from trunkline.gateway.announcements import Announcements
 from trunkline.gateway.intake import Intake
+from trunkline.gateway.peers import Levels
 from trunkline.gateway.requests import Requests, answered
+from trunkline.gateway.sealing import sealed
 from trunkline.gateway.serving import told
 from trunkline.gateway.tracing import traced
+from trunkline.gateway.updates import Updates
 from trunkline.infrastructure import Infrastructure
 from trunkline.version import VERSION
 
@@ -36,7 +39,7 @@ _BODY: Final = 4 * 1024 * 1024
 
 
 class GatewayServer(Server[None]):
-    """An SDK server that announces changes of all its listings, in both eras, and no single resource's updates."""
+    """An SDK server that announces changes of all its listings, in both eras."""
 
     announcements: Announcements
 
@@ -52,22 +55,6 @@ class GatewayServer(Server[None]):
             notification_options or announced, experimental_capabilities, extensions
         )
 
-    def get_capabilities(
-        self,
-        notification_options: NotificationOptions | None = None,
-        experimental_capabilities: dict[str, dict[str, Any]] | None = None,
-        extensions: dict[str, dict[str, Any]] | None = None,
-        *,
-        protocol_version: str | None = None,
-    ) -> types.ServerCapabilities:
-        """Return what the gateway can do."""
-        able = super().get_capabilities(
-            notification_options, experimental_capabilities, extensions, protocol_version=protocol_version
-        )
-        if able.resources is not None:
-            able.resources.subscribe = False
-        return able
-
 
 def build_server(infra: Infrastructure) -> GatewayServer:
     """Return the MCP server for `infra`, which whoever runs it has entered or is entering.
@@ -75,11 +62,13 @@ def build_server(infra: Infrastructure) -> GatewayServer:
     Errors of ours reach the caller as `codes` says; arguments that do not fit are a result with `is_error`.
     """
     announcements = Announcements(infra.registry, sessions=_SESSIONS)
-    requests = Requests(infra)
+    updates = Updates(infra, announcements)
+    levels = Levels(sessions=_SESSIONS)
+    requests = Requests(infra, levels)
 
     @asynccontextmanager
     async def lifespan(_server: Server[None]) -> AsyncIterator[None]:
-        async with announcements.running():
+        async with announcements.running(), updates.running():
             yield
 
     def input_schema(name: str) -> Mapping[str, Any] | None:
@@ -101,13 +90,18 @@ def build_server(infra: Infrastructure) -> GatewayServer:
         on_list_prompts=answered(requests.list_prompts),
         on_get_prompt=answered(requests.get_prompt),
         on_completion=answered(requests.complete),
-        on_subscriptions_listen=announcements.listen,
+        on_subscribe_resource=answered(updates.subscribe),
+        on_unsubscribe_resource=answered(updates.unsubscribe),
+        on_subscriptions_listen=answered(updates.listen),
     )
+    # Not by the constructor, which warns that later revisions have no such request.
+    server.add_request_handler("logging/setLevel", types.SetLevelRequestParams, levels.set_level)
     server.announcements = announcements
     server.middleware[:] = [
         traced(infra.telemetry.tracer),
         told(infra.bus.emit, infra.registry),
         announcements.remember,
+        sealed(lambda: infra.settings.gateway),
     ]
     return server
 

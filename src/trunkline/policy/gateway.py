@@ -115,6 +115,12 @@ class GatewaySettings:
     audit: bool = True
     """Whether each use of a tool is logged by `trunkline.audit`: who, which, how it went; no arguments, no results."""
 
+    answer_timeout: float = 300.0
+    """Seconds a caller may take to answer what a server asks while its call runs. The call's own time stands still."""
+
+    def __post_init__(self) -> None:
+        positive(self, "answer_timeout")
+
     @property
     def authenticates(self) -> bool:
         """Whether callers have to say who they are."""

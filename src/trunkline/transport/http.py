@@ -24,7 +24,7 @@ from mcp.shared._stream_protocols import ReadStream, WriteStream
 from mcp.shared.message import SessionMessage
 
 from trunkline.endpoint import HttpEndpoint
-from trunkline.transport.outbox import Outbox
+from trunkline.transport.outbox import InContext, Outbox
 from trunkline.transport.wire import REQUEST_HEADER, Wire, Wires
 
 __all__ = ["IsolatingTransport", "open_http", "parse_retry_after"]
@@ -147,7 +147,12 @@ def _trust() -> SSLContext:
 async def _forward(outbox: Outbox, write: WriteStream[SessionMessage]) -> None:
     with suppress(anyio.EndOfStream, anyio.ClosedResourceError, anyio.BrokenResourceError):
         while True:
-            await write.send(await outbox.take())
+            item = await outbox.take()
+            if isinstance(item, InContext) and item.context is not None:
+                async with anyio.create_task_group() as tasks:
+                    item.context.run(tasks.start_soon, write.send, item)
+            else:
+                await write.send(item)
 
 
 def _answers(body: bytes, request_id: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -15,11 +15,12 @@ from mcp.client.session import IncomingMessage
 from mcp.shared.dispatcher import Dispatcher
 from mcp.shared.jsonrpc_dispatcher import JSONRPCDispatcher
 from mcp.shared.transport_context import TransportContext
-from mcp_types import CONNECTION_CLOSED
+from mcp_types import CONNECTION_CLOSED, HEADER_MISMATCH, METHOD_NOT_FOUND, UNSUPPORTED_PROTOCOL_VERSION
 
 from trunkline.endpoint import Endpoint, HttpEndpoint, InProcessEndpoint, StdioEndpoint
 from trunkline.policy import Era
 from trunkline.secrets import Secrets
+from trunkline.transport.asking import Line
 from trunkline.transport.changes import Changed, read_change
 from trunkline.transport.era import EraUndecided, PinnedEra, negotiate
 from trunkline.transport.faults import cause_of
@@ -28,12 +29,14 @@ from trunkline.transport.inprocess import open_in_process
 from trunkline.transport.reasons import SessionFailed, blot_out, presentable, reason_for, words_in
 from trunkline.transport.session import Session
 from trunkline.transport.stdio import ChildProcess, open_stdio
-from trunkline.transport.wire import TrackingDispatcher, Wire, Wires
+from trunkline.transport.wire import TrackingDispatcher, Wire, Wires, hear_log
 from trunkline.version import VERSION
 
 __all__ = ["SessionSettings", "open_session"]
 
 _CLOSED_BY_SDK = "Connection closed"
+_NO_HANDSHAKE: Final = frozenset({HEADER_MISMATCH, METHOD_NOT_FOUND, UNSUPPORTED_PROTOCOL_VERSION})
+"""What a server answers to a handshake that speaks the stateless era only."""
 _LATEST: Final = 16
 """Calls whose arguments are taken out of a child's last words: careless servers write them to stderr."""
 
@@ -50,6 +53,8 @@ class SessionSettings:
     """Seconds for one TCP connect; the whole opening is bounded by the caller."""
     grace: float
     """Seconds a child may take to exit by itself."""
+    capabilities: Mapping[str, Any] | None = None
+    """What the client can do whom the session is opened for; None where it is opened for all."""
 
 
 @asynccontextmanager
@@ -64,7 +69,8 @@ async def open_session(
     Raises:
         SessionFailed: The server cannot be started or reached, or the handshake failed.
     """
-    endpoint, wire = settings.endpoint, Wire()
+    endpoint, wire = settings.endpoint, Wire(capabilities=settings.capabilities)
+    line = None if settings.capabilities is None else Line()
     failure: SessionFailed | None = None
     async with AsyncExitStack() as stack:
         wires: Wires = {}
@@ -88,19 +94,21 @@ async def open_session(
             if change is not None:
                 on_changed(*change)
 
+        callbacks: dict[str, Any] = {"logging_callback": hear_log} if line is None else line.callbacks
         who = types.Implementation(name="trunkline", version=VERSION)
         client = await stack.enter_async_context(
-            ClientSession(dispatcher=tracking, message_handler=on_message, client_info=who)
+            ClientSession(dispatcher=tracking, message_handler=on_message, client_info=who, **callbacks)
         )
         try:
             await negotiate(client, settings.era, settings.pinned, wire)
         except (MCPError, EraUndecided, RuntimeError, ValueError) as error:
             if not _is_end(error, wire) and wire.fault is None:
                 settings.pinned.clear()
-            failure = SessionFailed(presentable(await explain.why(error, wire), endpoint))
+            refused = isinstance(error, MCPError) and error.code in _NO_HANDSHAKE
+            failure = SessionFailed(presentable(await explain.why(error, wire), endpoint), refused=refused)
             failure.__cause__ = cause_of(error, blot_out(endpoint))
         else:
-            yield Session(client, endpoint, on_lost=on_lost, explain=explain.why)
+            yield Session(client, endpoint, on_lost=on_lost, explain=explain.why, line=line)
     # Raised out here, because the task groups in the stack would wrap it.
     if failure is not None:
         raise failure

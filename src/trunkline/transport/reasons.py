@@ -30,10 +30,12 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 class SessionFailed(Exception):
     """A session could not be opened, or a request of our own on it failed. The message is fit to show."""
 
-    def __init__(self, reason: str, *, hopeless: bool = False) -> None:
+    def __init__(self, reason: str, *, hopeless: bool = False, refused: bool = False) -> None:
         super().__init__(reason)
         self.hopeless = hopeless
         """Whether waiting a little cannot help: the program is missing or may not be started."""
+        self.refused = refused
+        """Whether the server does not know the handshake."""
 
 
 def reason_for(error: BaseException, wire: Wire) -> str:
