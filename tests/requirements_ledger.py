@@ -421,6 +421,17 @@ LEDGER = (
         "Audit log of tool use without arguments by default",
     ),
     Requirement(
+        "UPSTREAM-TOKENS",
+        "contract, Gateway",
+        "A caller's token is never passed upstream; upstream credentials come from the environment, and appear in no "
+        "log, metric, error, event or page",
+    ),
+    Requirement(
+        "UPSTREAM-AUTH",
+        "issue, The gateway any host can trust",
+        "OAuth client credentials towards servers, by a token manager that serialises no calls",
+    ),
+    Requirement(
         "E4",
         "goals, Experience",
         "Dashboard: first data within a second, 100 kB at most, no axe violation in light and dark, 10 kB/s at most "

@@ -13,10 +13,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 
-from tests.conformance import server
+from tests.conformance import client, server
 from tests.conformance.suites import Suite
 
-LEGS: Mapping[str, Callable[[], AbstractContextManager[Sequence[Suite]]]] = {"server": server.suites}
+LEGS: Mapping[str, Callable[[], AbstractContextManager[Sequence[Suite]]]] = {
+    "server": server.suites,
+    "client": client.suites,
+}
 """What is tested, by the harness's word for it: each starts what its suites need, yields them, and ends it again."""
 
 

@@ -20,7 +20,6 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from trunkline.config.gateway import is_loopback
 from trunkline.gateway import status
 from trunkline.gateway.audience import Audience
 from trunkline.gateway.authentication import Authentication
@@ -34,7 +33,7 @@ from trunkline.gateway.viewing import Viewing
 from trunkline.infrastructure import Infrastructure
 from trunkline.monitoring.prometheus import PrometheusExporter
 from trunkline.monitoring.scrape import MetricsPage
-from trunkline.policy import GatewaySettings
+from trunkline.policy import GatewaySettings, is_loopback
 
 __all__ = ["build_app"]
 

@@ -16,8 +16,9 @@ from trunkline.policy.attempts import (
     RatePolicy,
     RetryPolicy,
 )
+from trunkline.policy.authorization import ClientCredentials, ClientProof
 from trunkline.policy.cache import CachePolicy, CacheSettings, CopyMode, ListingCachePolicy, RedisMode, RedisPolicy
-from trunkline.policy.checks import require
+from trunkline.policy.checks import is_loopback, require
 from trunkline.policy.gateway import DrainPolicy, GatewaySettings, JwtPolicy, PrincipalPolicy
 from trunkline.policy.logs import LOG_LEVELS, LogFormat, LoggingPolicy, RepeatsPolicy, is_log_level
 from trunkline.policy.patterns import NamePatterns
@@ -37,6 +38,8 @@ __all__ = [
     "BulkheadPolicy",
     "CachePolicy",
     "CacheSettings",
+    "ClientCredentials",
+    "ClientProof",
     "CopyMode",
     "DomainPolicy",
     "DrainPolicy",
@@ -69,5 +72,6 @@ __all__ = [
     "TelemetryPolicy",
     "ToolPolicy",
     "is_log_level",
+    "is_loopback",
     "require",
 ]

@@ -25,6 +25,7 @@ from trunkline.pool.ledger import Ledger, PoolStatistics
 from trunkline.pool.outage import Outage
 from trunkline.pool.own import OwnConnections
 from trunkline.pool.subscribing import Watched
+from trunkline.transport.authorization.authorizing import Authorization
 from trunkline.transport.changes import Listing, announced
 from trunkline.transport.era import PinnedEra
 from trunkline.transport.opening import SessionSettings
@@ -80,6 +81,7 @@ class Pool:
             rng=rng,
             connect_timeout=policy.pool.connect_timeout,
             grace=policy.pool.grace,
+            authorization=Authorization(endpoint, rng),
         )
         self._ledger = Ledger()
         self._outage = Outage(policy.pool, rng)
@@ -110,7 +112,7 @@ class Pool:
     async def run(self) -> None:
         """Keep the connections open until `close`; the calls under way are then given the pool's grace."""
         is_stdio = isinstance(self._endpoint, StdioEndpoint)
-        async with anyio.create_task_group() as tasks:
+        async with self._settings.authorization.running(), anyio.create_task_group() as tasks:
             self.own.run_in(tasks)
             for _ in range(self._policy.pool.connections):
                 keeper = Keeper(

@@ -21,12 +21,14 @@ from trunkline.endpoint import Endpoint, HttpEndpoint, InProcessEndpoint, StdioE
 from trunkline.policy import Era
 from trunkline.secrets import Secrets
 from trunkline.transport.asking import Line
+from trunkline.transport.authorization.authorizing import Authorization
+from trunkline.transport.authorization.failure import AuthorizationFailed
 from trunkline.transport.changes import Changed, read_change
 from trunkline.transport.era import EraUndecided, PinnedEra, negotiate
 from trunkline.transport.faults import cause_of
 from trunkline.transport.http import open_http
 from trunkline.transport.inprocess import open_in_process
-from trunkline.transport.reasons import SessionFailed, blot_out, presentable, reason_for, words_in
+from trunkline.transport.reasons import Blots, SessionFailed, presentable, reason_for, words_in
 from trunkline.transport.session import Session
 from trunkline.transport.stdio import ChildProcess, open_stdio
 from trunkline.transport.wire import TrackingDispatcher, Wire, Wires, hear_log
@@ -53,6 +55,7 @@ class SessionSettings:
     """Seconds for one TCP connect; the whole opening is bounded by the caller."""
     grace: float
     """Seconds a child may take to exit by itself."""
+    authorization: Authorization
     capabilities: Mapping[str, Any] | None = None
     """What the client can do whom the session is opened for; None where it is opened for all."""
 
@@ -70,6 +73,7 @@ async def open_session(
         SessionFailed: The server cannot be started or reached, or the handshake failed.
     """
     endpoint, wire = settings.endpoint, Wire(capabilities=settings.capabilities)
+    blots = Blots(endpoint, settings.authorization)
     line = None if settings.capabilities is None else Line()
     failure: SessionFailed | None = None
     async with AsyncExitStack() as stack:
@@ -79,14 +83,14 @@ async def open_session(
             dispatcher, explain = await _connect(stack, settings, wires, latest)
         except (OSError, ValueError) as error:
             hopeless = isinstance(error, FileNotFoundError | PermissionError)
-            cause = cause_of(error, blot_out(endpoint))
-            raise SessionFailed(presentable(reason_for(error, wire), endpoint), hopeless=hopeless) from cause
+            reason = presentable(reason_for(error, wire), blots.now)
+            raise SessionFailed(reason, hopeless=hopeless) from cause_of(error, blots.now)
         tracking = TrackingDispatcher(
             dispatcher,
             wires,
             settings.rng,
             latest=latest,
-            on_end=lambda: on_lost(presentable(explain.now(), endpoint)),
+            on_end=lambda: on_lost(presentable(explain.now(), blots.now)),
         )
 
         async def on_message(message: IncomingMessage) -> None:
@@ -104,11 +108,14 @@ async def open_session(
         except (MCPError, EraUndecided, RuntimeError, ValueError) as error:
             if not _is_end(error, wire) and wire.fault is None:
                 settings.pinned.clear()
-            refused = isinstance(error, MCPError) and error.code in _NO_HANDSHAKE
-            failure = SessionFailed(presentable(await explain.why(error, wire), endpoint), refused=refused)
-            failure.__cause__ = cause_of(error, blot_out(endpoint))
+            failure = SessionFailed(
+                presentable(await explain.why(error, wire), blots.now),
+                hopeless=isinstance(wire.fault, AuthorizationFailed) and not wire.fault.may_pass,
+                refused=isinstance(error, MCPError) and error.code in _NO_HANDSHAKE,
+            )
+            failure.__cause__ = cause_of(error, blots.now)
         else:
-            yield Session(client, endpoint, on_lost=on_lost, explain=explain.why, line=line)
+            yield Session(client, endpoint, blots, on_lost=on_lost, explain=explain.why, line=line)
     # Raised out here, because the task groups in the stack would wrap it.
     if failure is not None:
         raise failure
@@ -156,7 +163,7 @@ async def _connect(
             return JSONRPCDispatcher(read, outbox), _Explanation("", child, latest)
         case HttpEndpoint() as endpoint:
             received, outbox = await stack.enter_async_context(
-                open_http(endpoint, wires, connect_timeout=settings.connect_timeout)
+                open_http(endpoint, wires, settings.authorization, connect_timeout=settings.connect_timeout)
             )
             return JSONRPCDispatcher(received, outbox), _Explanation("the HTTP session ended")
         case InProcessEndpoint() as endpoint:

@@ -15,14 +15,14 @@ from pydantic import TypeAdapter, ValidationError
 from trunkline import clock
 from trunkline.call import Call, Delivery, ToolResult
 from trunkline.endpoint import Endpoint, HttpEndpoint
-from trunkline.errors import CallFailed, ConnectionLost, InvalidResult
+from trunkline.errors import CallError, CallFailed, ConnectionLost, InvalidResult
 from trunkline.exchange import Exchange
 from trunkline.resilience.incidents import Waves
 from trunkline.transport.asking import Line
 from trunkline.transport.changes import announced
 from trunkline.transport.faults import cause_of, is_lost_session, is_unreachable, translate
 from trunkline.transport.listing import every_page, shown
-from trunkline.transport.reasons import SessionFailed, blot_out, presentable
+from trunkline.transport.reasons import Blots, SessionFailed, presentable
 from trunkline.transport.requests import meta_of, requested, subscribe
 from trunkline.transport.wire import CURRENT_WIRE, Wire
 
@@ -40,6 +40,7 @@ class Session:
         self,
         client: ClientSession,
         endpoint: Endpoint,
+        blots: Blots,
         *,
         on_lost: Callable[[str], None],
         explain: Callable[[Exception, Wire], Awaitable[str]],
@@ -47,7 +48,7 @@ class Session:
     ) -> None:
         self._client = client
         self._endpoint = endpoint
-        self._secrets = blot_out(endpoint)
+        self._blots = blots
         self._on_lost = on_lost
         self._explain = explain
         self._listed: frozenset[str] = frozenset()
@@ -75,6 +76,7 @@ class Session:
 
         Raises:
             CallFailed: No result; `delivery` says what is known.
+            ServerUnavailable: It could not be authorised, and has not run.
         """
         wire, started = Wire(), clock.now()
         token = CURRENT_WIRE.set(wire)
@@ -87,7 +89,7 @@ class Session:
         except _FAULTS as error:
             failure = self._failure(error, call, wire, started)
             wire.delivery = failure.delivery
-            raise failure from cause_of(error, self._secrets)
+            raise failure from cause_of(error, self._blots.now)
         except CallFailed as error:
             wire.delivery = error.delivery
             raise
@@ -100,7 +102,7 @@ class Session:
             call.delivery = wire.delivery
             call.may_have_run |= wire.delivery in (Delivery.UNKNOWN, Delivery.ANSWERED)
 
-    def _failure(self, error: Exception, call: Call, wire: Wire, started: float) -> CallFailed:
+    def _failure(self, error: Exception, call: Call, wire: Wire, started: float) -> CallError:
         incident = self._incident_of(started)
         has_session = isinstance(self._endpoint, HttpEndpoint) and not self.is_modern
         if is_lost_session(error, wire, has_session=has_session):
@@ -109,15 +111,14 @@ class Session:
             return ConnectionLost(
                 words, delivery=Delivery.NOT_SENT, incident=incident, tool=call.name, server=call.server
             )
-        failure = translate(error, call, wire, incident=incident, secrets=self._secrets)
+        failure = translate(error, call, wire, incident=incident, secrets=self._blots.now)
         if is_unreachable(wire):
             self._on_lost("nothing listens at the server's address")
         return failure
 
     def _incident_of(self, started: float) -> object:
         """A child process is lost once, and the session with it: all its failures are one."""
-        is_http = isinstance(self._endpoint, HttpEndpoint)
-        return self._waves.of(started, clock.now()) if is_http else self
+        return self._waves.of(started, clock.now()) if isinstance(self._endpoint, HttpEndpoint) else self
 
     async def _converse(self, call: Call, exchange: Exchange, wire: Wire) -> types.Result:
         """Make the request for somebody who can be asked, and who may want to be told what the server logs."""
@@ -173,7 +174,8 @@ class Session:
             return []
         async with self._own_request():
             pages = await every_page(lambda page: self._client.list_tools(params=page))
-        tools = [shown(tool, self._endpoint.secrets) for page in pages for tool in page.tools]
+        hidden = self._blots.listed
+        tools = [shown(tool, hidden) for page in pages for tool in page.tools]
         self._listed = frozenset(tool.name for tool in tools)
         return tools
 
@@ -237,8 +239,8 @@ class Session:
         except _FAULTS as error:
             if is_unreachable(wire):
                 self._on_lost("nothing listens at the server's address")
-            words = presentable(await self._explain(error, wire), self._endpoint)
-            raise SessionFailed(words) from cause_of(error, self._secrets)
+            words = presentable(await self._explain(error, wire), self._blots.now)
+            raise SessionFailed(words) from cause_of(error, self._blots.now)
         finally:
             CURRENT_WIRE.reset(token)
 

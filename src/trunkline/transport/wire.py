@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import anyio
 from anyio.abc import TaskStatus
@@ -27,10 +27,12 @@ from mcp_types import (
 
 from trunkline.call import Delivery
 
-__all__ = ["CURRENT_WIRE", "REQUEST_HEADER", "TrackingDispatcher", "Wire", "Wires", "hear_log"]
+__all__ = ["CURRENT_WIRE", "REQUEST_HEADER", "WIRE_EXTENSION", "TrackingDispatcher", "Wire", "Wires", "hear_log"]
 
 REQUEST_HEADER = "x-trunkline-request"
 """Carries a request's id from the dispatcher to our HTTP transport, which takes it off again: never sent."""
+WIRE_EXTENSION: Final = "trunkline.wire"
+"""Under which an HTTP request of ours carries its `Wire` to the transports below."""
 
 
 @dataclass(slots=True)
@@ -54,6 +56,10 @@ class Wire:
     def sent(self) -> None:
         """From here on the server may have got it."""
         self.delivery = Delivery.UNKNOWN
+
+    def refused(self) -> None:
+        """The server wants other credentials first: it has not run, and may be sent again."""
+        self.delivery = Delivery.NOT_SENT
 
 
 Wires = dict[str, Wire]

@@ -14,6 +14,7 @@ RUN = [Guide(path.name) for path in sorted((ROOT / "docs_src").iterdir()) if pat
 TABLES = {
     "access": ["GatewaySettings", "PrincipalPolicy", "JwtPolicy"],
     "alerts": ["AlertRule", "DomainPolicy", "AlertSettings", "SinkPolicy"],
+    "credentials": ["ClientCredentials"],
     "cache": ["CachePolicy", "ListingCachePolicy", "CacheSettings", "RedisPolicy"],
     "deployment": ["DrainPolicy"],
     "logging": ["LoggingPolicy", "RepeatsPolicy"],
