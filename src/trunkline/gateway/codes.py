@@ -6,6 +6,7 @@
     31004  ServerUnavailable    31014  ServerError
     31005  RateLimited          31015  InvalidResult
     31006  ToolRefused
+    31007  GatewayStopping, said by `admission`: no error of a call
     31021  DeadlineExceeded     -32602 ToolNotFound (the protocol's own code for an unknown tool)
     31000  CallError
 
@@ -39,7 +40,7 @@ from trunkline.errors import (
     ToolRefused,
 )
 
-__all__ = ["CODES", "MISTAKES", "code_of", "data_of", "is_tool_error", "message_of"]
+__all__ = ["CODES", "MISTAKES", "STOPPING", "code_of", "data_of", "is_tool_error", "message_of"]
 
 CODES: Final = MappingProxyType(
     {
@@ -60,6 +61,9 @@ CODES: Final = MappingProxyType(
     }
 )
 """The JSON-RPC code of each class of error; a class that is not named here has its parent's."""
+
+STOPPING: Final = 31007
+"""A request came to a gateway that ends, and nothing was done."""
 
 FORWARDED: Final = frozenset({types.MISSING_REQUIRED_CLIENT_CAPABILITY, types.URL_ELICITATION_REQUIRED})
 """A server's own errors that its client has to understand: they are passed on as they are, with their data."""

@@ -16,6 +16,7 @@ from mcp.server.lowlevel import NotificationOptions
 from mcp.server.models import InitializationOptions
 from mcp.server.streamable_http_manager import StreamableHTTPASGIApp, StreamableHTTPSessionManager
 
+from trunkline.gateway.admission import Admission
 from trunkline.gateway.announcements import Announcements
 from trunkline.gateway.intake import Intake
 from trunkline.gateway.peers import Levels
@@ -105,12 +106,13 @@ def build_server(infra: Infrastructure) -> GatewayServer:
     return server
 
 
-def http_endpoint(server: GatewayServer) -> tuple[StreamableHTTPSessionManager, Intake]:
-    """Return the server over HTTP, both eras at one address: what must run beside it, and the ASGI application.
+def http_endpoint(server: GatewayServer) -> tuple[StreamableHTTPSessionManager, Admission, Intake]:
+    """Return the server over HTTP, both eras at one address: what must run beside it, its door, the ASGI application.
 
     Host and Origin are not checked here: the gateway's guard does it for every route.
     """
     manager = StreamableHTTPSessionManager(
         server, session_idle_timeout=_IDLE, max_request_body_size=_BODY, max_sessions=_SESSIONS
     )
-    return manager, Intake(StreamableHTTPASGIApp(manager), _BODY)
+    admission = Admission(StreamableHTTPASGIApp(manager))
+    return manager, admission, Intake(admission, _BODY)

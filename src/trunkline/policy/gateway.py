@@ -10,7 +10,7 @@ from typing import Final
 
 from trunkline.policy.checks import not_negative, positive, require
 
-__all__ = ["GatewaySettings", "JwtPolicy", "PrincipalPolicy"]
+__all__ = ["DrainPolicy", "GatewaySettings", "JwtPolicy", "PrincipalPolicy"]
 
 _HASH: Final = re.compile(r"[0-9a-f]{64}")
 _ALGORITHMS: Final = frozenset({"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA"})
@@ -85,6 +85,21 @@ class JwtPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class DrainPolicy:
+    """How the gateway ends when SIGTERM tells it to: it finishes what it has begun. Ctrl-C waits for nothing."""
+
+    announce: float = 0.0
+    """Seconds in which `/health/ready` says 503 already and requests are still taken: as long as a load balancer needs
+    to notice."""
+    timeout: float = 20.0
+    """Seconds that requests under way get after that, while new ones are refused. Ending takes up to five more: that
+    stays below the 30 after which Kubernetes kills."""
+
+    def __post_init__(self) -> None:
+        not_negative(self, "announce", "timeout")
+
+
+@dataclass(frozen=True, slots=True)
 class GatewaySettings:
     """The table `trunkline.gateway`. Without principals and JWT, whoever reaches the loopback address is served."""
 
@@ -95,6 +110,8 @@ class GatewaySettings:
     hosts: tuple[str, ...] = ()
     """Names under which the gateway is reached, besides those of this machine's loopback: what a request's Host header
     may say. Needed where it listens on every address."""
+    drain: DrainPolicy = field(default_factory=DrainPolicy)
+    """How the gateway ends when it is told to, see docs/deployment.md."""
     audit: bool = True
     """Whether each use of a tool is logged by `trunkline.audit`: who, which, how it went; no arguments, no results."""
 

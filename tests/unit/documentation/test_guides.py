@@ -16,6 +16,7 @@ TABLES = {
     "alerts": ["AlertRule", "DomainPolicy", "AlertSettings", "SinkPolicy"],
     "credentials": ["ClientCredentials"],
     "cache": ["CachePolicy", "ListingCachePolicy", "CacheSettings", "RedisPolicy"],
+    "deployment": ["DrainPolicy"],
     "logging": ["LoggingPolicy", "RepeatsPolicy"],
     "opentelemetry": ["TelemetryPolicy", "OtlpPolicy"],
     "pinning": ["PinPolicy", "PinSettings"],
