@@ -116,23 +116,15 @@ class _AuthorizedTransport(httpx2.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         try:
-            response = await self._client.send(request, stream=True, auth=self._auth, follow_redirects=False)
+            return await self._client.send(request, stream=True, auth=self._auth, follow_redirects=False)
         except httpx2.TransportError:
             raise
         except Exception as error:  # boundary: the flow may be the user's, and its words may hold what it sent
             problem = f"its httpx2.Auth failed with {type(error).__name__}"
             raise AuthorizationFailed("auth", problem) from None
-        if response.is_stream_consumed:
-            # The flow has read the answer that it leaves; whoever asked reads it again.
-            headers = [pair for pair in response.headers.multi_items() if pair[0].lower() not in _OF_THE_BODY]
-            return httpx2.Response(response.status_code, headers=headers, content=response.content)
-        return response
 
     async def aclose(self) -> None:
         await self._client.aclose()
-
-
-_OF_THE_BODY: Final = ("content-encoding", "content-length", "transfer-encoding")
 
 
 class _Steps(httpx2.AsyncBaseTransport):

@@ -135,7 +135,5 @@ class AccessTokens:
     async def _until_due(self) -> None:
         while (at := self._renewal.next_fetch(is_wanted=self._wanted.is_set())) > clock.now():
             with anyio.move_on_after(at - clock.now()):
-                if self._wanted.is_set():
-                    await anyio.sleep_until(at)
-                else:
-                    await self._wanted.wait()
+                # Set by who may have one fetched at once: nobody wants a token in a pause, see `token`.
+                await self._wanted.wait()

@@ -125,8 +125,10 @@ class Reading(httpx2.Auth):
 
 
 async def test_an_answer_that_a_flow_has_read_is_there_for_who_asked() -> None:
-    body = gzip.compress(b"a long answer")
-    packed = httpx2.Response(200, headers={"content-encoding": "gzip", "x-mark": "1"}, content=body)
+    async def body() -> AsyncGenerator[bytes, None]:
+        yield gzip.compress(b"a long answer")
+
+    packed = httpx2.Response(200, headers={"content-encoding": "gzip", "x-mark": "1"}, content=body())
     server = Server(httpx2.Response(200, text="t"), packed)
     response, _ = await ask(server, Reading())
     assert (response.text, response.headers["x-mark"]) == ("a long answer", "1")

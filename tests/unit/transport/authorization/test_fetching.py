@@ -38,6 +38,7 @@ LOCAL = "http://127.0.0.1:9/mcp"
         (PRIVATE, "https://169.254.169.254/"),
         (LOCAL, "https://169.254.169.254/"),
         (LOCAL, "https://0.0.0.0/"),
+        ("https://169.254.1.1/mcp", "https://169.254.169.254/"),
     ],
 )
 async def test_no_server_leads_further_inside_than_it_is(server: str, url: str) -> None:
