@@ -224,6 +224,7 @@ class Fleet:
             tool = self._registry.resolve(call.name)
         call.server, call.target, call.repeatable = tool.server, tool.target, tool.repeatable
         call.problems = tool.validator.problems
+        call.result_problems = tool.result_problems
         if call.attempt_timeout is None:
             call.attempt_timeout = tool.policy.attempt_timeout
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from trunkline.registry.availability import Availability, AvailabilityState, HistoryEntry, RegistryChange
-from trunkline.registry.schema import ArgumentValidator, compile_schema
+from trunkline.registry.schema import SchemaValidator, compile_schema
 from trunkline.registry.tool import Tool, fingerprint
 from trunkline.registry.tool_registry import ToolRegistry
 
 __all__ = [
-    "ArgumentValidator",
     "Availability",
     "AvailabilityState",
     "HistoryEntry",
     "RegistryChange",
+    "SchemaValidator",
     "Tool",
     "ToolRegistry",
     "compile_schema",

@@ -57,7 +57,7 @@ def _salvage(line: bytes) -> SessionMessage | None:
     """An error for the request that a malformed answer names, if it names one."""
     try:
         found = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(found, dict) or not isinstance(request_id := found.get("id"), int | str) or "method" in found:
         return None

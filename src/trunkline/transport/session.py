@@ -47,7 +47,6 @@ class Session:
         self._secrets = blot_out(endpoint)
         self._on_lost = on_lost
         self._explain = explain
-        self._listed: frozenset[str] = frozenset()
         self._waves = Waves()
 
     @property
@@ -144,8 +143,8 @@ class Session:
         if isinstance(result, types.InputRequiredResult):
             words = f"tool {call.name!r} asks for input, and no handler for input is configured"
             raise InvalidResult(words, tool=call.name, server=call.server)
-        if not result.is_error and call.target in self._listed:
-            await self._client.validate_tool_result(call.target, result)
+        if not result.is_error and call.result_problems is not None:
+            _check(result, call.result_problems)
         return result
 
     async def list_tools(self) -> list[types.Tool]:
@@ -158,9 +157,7 @@ class Session:
             return []
         async with self._own_request():
             pages = await every_page(lambda page: self._client.list_tools(params=page))
-        tools = [shown(tool, self._endpoint.secrets) for page in pages for tool in page.tools]
-        self._listed = frozenset(tool.name for tool in tools)
-        return tools
+        return [shown(tool, self._endpoint.secrets) for page in pages for tool in page.tools]
 
     async def ping(self) -> None:
         """Ask for a sign of life: `server/discover` in the stateless era, `ping` before.
@@ -214,6 +211,16 @@ class Session:
     def can_watch(self) -> bool:
         """Whether `watch` is how this server tells of changes."""
         return self.is_modern and bool(announced(self.capabilities))
+
+
+def _check(result: ToolResult, problems: Callable[[Any], tuple[str, ...]]) -> None:
+    # Not by the SDK's validate_tool_result: the schema is the server's too, and with a pattern or references made for
+    # it that one never comes to an end, and everybody waits.
+    if "structured_content" not in result.model_fields_set:
+        msg = "it has an output schema, and the result has no structured content"
+        raise RuntimeError(msg)
+    if found := problems(result.structured_content):
+        raise RuntimeError("; ".join(found))
 
 
 def _meta(meta: Mapping[str, Any] | None) -> types.RequestParamsMeta | None:

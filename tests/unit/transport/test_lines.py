@@ -43,7 +43,9 @@ def test_messages_come_out_whole_and_in_order_however_the_bytes_were_cut(texts: 
     assert [item.result["text"] for item in messages if isinstance(item, JSONRPCResponse)] == texts
 
 
-@pytest.mark.parametrize("line", [b"Segmentation fault", b"\xff\xfe\x80", b"17", b'{"jsonrpc": "2.0"}', b"[]", b'"x"'])
+@pytest.mark.parametrize(
+    "line", [b"Segmentation fault", b"\xff\xfe\x80", b"17", b'{"jsonrpc": "2.0"}', b"[]", b'"x"', b"[" * 200_000]
+)
 def test_a_line_that_names_no_request_is_reported_and_the_next_one_read(line: bytes) -> None:
     found = list(LineParser().feed(line + b"\n" + answer(2)))
 
