@@ -373,6 +373,12 @@ LEDGER = (
         "issue, The gateway any host can trust",
         "Bearer tokens (static, hashed in config) and JWT/JWKS per caller",
     ),
+    Requirement(
+        "GATEWAY-ATTACKS",
+        "issue, The gateway any host can trust",
+        "Every attack of the specification's security pages and of docs/security.md is tried against a gateway that "
+        "runs, and fails",
+    ),
     Requirement("GATEWAY-RATE", "issue, The gateway any host can trust", "Per-principal rate limits"),
     Requirement(
         "GATEWAY-AUDIT",

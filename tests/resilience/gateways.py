@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import resource
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -32,6 +33,8 @@ class RunningGateway:
     process: subprocess.Popen[bytes]
     port: int
     log: Path
+    token: str | None = None
+    """Of who may watch, where it asks who calls."""
     _read: int = 0
 
     @property
@@ -55,22 +58,40 @@ class RunningGateway:
 
     def get(self, path: str) -> Any:
         """The JSON at `path`."""
-        return httpx2.get(f"{self.url}{path}", timeout=10.0).json()
+        return self.page(path).json()
+
+    def page(self, path: str) -> httpx2.Response:
+        """What is at `path`."""
+        return httpx2.get(f"{self.url}{path}", timeout=10.0, headers=self.headers)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Of who may watch."""
+        return {} if self.token is None else {"Authorization": f"Bearer {self.token}"}
+
+    def resident(self) -> int:
+        """Bytes it has in memory."""
+        return int(Path(f"/proc/{self.process.pid}/statm").read_text("ascii").split()[1]) * resource.getpagesize()
 
 
 @contextmanager
-def running_gateway(folder: Path, *servers: str, **table: Any) -> Iterator[RunningGateway]:
-    """A gateway in front of one faulty server for each name, all connected; `table` is the `trunkline` table."""
+def running_gateway(
+    folder: Path, *servers: str, others: dict[str, Any] | None = None, token: str | None = None, **table: Any
+) -> Iterator[RunningGateway]:
+    """A gateway in front of one faulty server for each name and of `others`, all connected.
+
+    `table` is the `trunkline` table; where it has principals, `token` is that of one who may watch.
+    """
     config = folder / "mcp.json"
     program, arguments = stdio_command()
-    named = {name: {"command": program, "args": arguments} for name in servers}
+    named: dict[str, Any] = {name: {"command": program, "args": arguments} for name in servers} | (others or {})
     config.write_text(json.dumps({"mcpServers": named, "trunkline": table}), "utf-8")
     port, log = free_port(), folder / "log"
     with log.open("wb") as stderr:
         command = [sys.executable, "-m", "trunkline", "serve", str(config), "--port", str(port)]
         process = subprocess.Popen(command, stderr=stderr, stdin=subprocess.DEVNULL)
     try:
-        running = RunningGateway(process, port, log)
+        running = RunningGateway(process, port, log, token)
         anyio.run(_connected, running)
         yield running
     finally:
@@ -84,7 +105,7 @@ def running_gateway(folder: Path, *servers: str, **table: Any) -> Iterator[Runni
 
 async def _connected(running: RunningGateway) -> None:
     with anyio.fail_after(STARTUP):
-        async with httpx2.AsyncClient() as client:
+        async with httpx2.AsyncClient(headers=running.headers) as client:
             while True:
                 assert running.process.poll() is None, running.log.read_text("utf-8", "replace")
                 try:

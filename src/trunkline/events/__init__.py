@@ -31,6 +31,7 @@ from trunkline.events.ours import (
     InvalidationScope,
     LoopLagged,
     ObserverFailed,
+    RequestRefused,
     SharedCacheFound,
     SharedCacheLost,
 )
@@ -78,6 +79,7 @@ __all__ = [
     "ObserverFailed",
     "ReplicaEjected",
     "ReplicaReadmitted",
+    "RequestRefused",
     "RequestServed",
     "ResourceUpdated",
     "RetryScheduled",

@@ -18,6 +18,7 @@ __all__ = [
     "InvalidationScope",
     "LoopLagged",
     "ObserverFailed",
+    "RequestRefused",
     "SharedCacheFound",
     "SharedCacheLost",
 ]
@@ -89,6 +90,15 @@ class AnswerAbandoned(Event):
     path: str
     reason: str
     """`left`, or `stopped reading`, in which case it was given up."""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestRefused(Event):
+    """The gateway refused a request, or a connection, before it looked at what was asked."""
+
+    reason: str
+    """`unauthenticated`, `forbidden`, `wrong_host`, `wrong_origin`, `too_many_requests`, `too_many_connections`,
+    `too_many_sessions`, `head_too_large`, `too_large`, `too_slow` or `malformed`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from trunkline.policy.attempts import (
 )
 from trunkline.policy.cache import CachePolicy, CacheSettings, CopyMode, ListingCachePolicy, RedisMode, RedisPolicy
 from trunkline.policy.checks import require
-from trunkline.policy.gateway import GatewaySettings, JwtPolicy, PrincipalPolicy
+from trunkline.policy.gateway import GatewaySettings, JwtPolicy, LimitsPolicy, PrincipalPolicy
 from trunkline.policy.logs import LOG_LEVELS, LogFormat, LoggingPolicy, RepeatsPolicy, is_log_level
 from trunkline.policy.patterns import NamePatterns
 from trunkline.policy.servers import Era, HealthPolicy, PoolPolicy, ServerPolicy
@@ -44,6 +44,7 @@ __all__ = [
     "HealthPolicy",
     "HedgePolicy",
     "JwtPolicy",
+    "LimitsPolicy",
     "ListingCachePolicy",
     "LogFormat",
     "LoggingPolicy",

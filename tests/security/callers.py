@@ -1,0 +1,94 @@
+"""What callers of a gateway that asks who they are send: requests as they should be, and connections that misbehave."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any, Final
+
+from tests.resilience.raw_http import Answer, exchange, rendered
+
+__all__ = ["MODERN", "Caller", "call", "connected", "ending_of", "principals"]
+
+MODERN: Final = "2026-07-28"
+PATIENCE: Final = 20.0
+"""Seconds a test waits for what has to come, on a busy machine."""
+_META: Final = {
+    "io.modelcontextprotocol/protocolVersion": MODERN,
+    "io.modelcontextprotocol/clientInfo": {"name": "caller", "version": "1"},
+    "io.modelcontextprotocol/clientCapabilities": {},
+}
+
+
+def principals(**tables: dict[str, Any]) -> dict[str, Any]:
+    """The table of principals whose tokens are `<name>-token`."""
+    return {
+        name: {"token_sha256": [hashlib.sha256(f"{name}-token".encode()).hexdigest()], **table}
+        for name, table in tables.items()
+    }
+
+
+def call(tool: str, arguments: dict[str, Any] | None = None) -> dict[str, Any]:
+    """The JSON-RPC request that calls a tool, in the stateless era."""
+    params = {"name": tool, "arguments": arguments or {}, "_meta": _META}
+    return {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+
+
+class Caller:
+    """One principal, or nobody, at the gateway on a port of this machine."""
+
+    def __init__(self, port: int, name: str | None = None) -> None:
+        self.port = port
+        self.name = name
+
+    @property
+    def headers(self) -> list[tuple[str, str]]:
+        """What every request of it has."""
+        own = [] if self.name is None else [("Authorization", f"Bearer {self.name}-token")]
+        return [("Host", f"127.0.0.1:{self.port}"), *own]
+
+    def post(self, body: bytes, *headers: tuple[str, str], era: str | None = MODERN) -> Answer:
+        """Send `body` to the MCP endpoint."""
+        version = [] if era is None else [("MCP-Protocol-Version", era)]
+        given = [
+            *self.headers,
+            ("Content-Type", "application/json"),
+            ("Accept", "application/json, text/event-stream"),
+            *version,
+            *headers,
+        ]
+        return exchange(self.port, rendered("POST", "/mcp", given, body), patience=PATIENCE, lingering=PATIENCE)
+
+    def call(self, tool: str, arguments: dict[str, Any] | None = None, *headers: tuple[str, str]) -> Answer:
+        """Call a tool, with the headers that belong to that and those given."""
+        told = [("Mcp-Method", "tools/call"), ("Mcp-Name", tool)]
+        replaced = {name for name, _ in headers}
+        own = [(name, value) for name, value in told if name not in replaced]
+        return self.post(json.dumps(call(tool, arguments)).encode(), *own, *headers)
+
+    def get(self, path: str, *headers: tuple[str, str]) -> Answer:
+        """Read a page."""
+        return exchange(self.port, rendered("GET", path, [*self.headers, *headers], b""), patience=PATIENCE)
+
+
+@contextmanager
+def connected(port: int, number: int) -> Iterator[list[socket.socket]]:
+    """Connections on which nothing was said so far."""
+    with ExitStack() as stack:
+        address = ("127.0.0.1", port)
+        yield [stack.enter_context(socket.create_connection(address, timeout=PATIENCE)) for _ in range(number)]
+
+
+def ending_of(connection: socket.socket) -> bytes:
+    """All that comes on a connection until the other side ends it; raises TimeoutError where it does not."""
+    connection.settimeout(PATIENCE)
+    received = b""
+    try:
+        while chunk := connection.recv(65536):
+            received += chunk
+    except ConnectionResetError:
+        pass
+    return received
