@@ -69,6 +69,11 @@ class RunningGateway:
         """Of who may watch."""
         return {} if self.token is None else {"Authorization": f"Bearer {self.token}"}
 
+    def peak(self) -> int:
+        """Bytes it had in memory at most, so far."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text("ascii")
+        return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+
     def resident(self) -> int:
         """Bytes it has in memory."""
         return int(Path(f"/proc/{self.process.pid}/statm").read_text("ascii").split()[1]) * resource.getpagesize()

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from tests.resilience.raw_http import Answer, exchange, rendered
 
-__all__ = ["MODERN", "Caller", "call", "connected", "ending_of", "principals"]
+__all__ = ["MODERN", "Caller", "call", "connected", "ending_of", "message_of", "principals", "request", "result_of"]
 
 MODERN: Final = "2026-07-28"
 PATIENCE: Final = 20.0
@@ -31,10 +31,29 @@ def principals(**tables: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def request(method: str, **params: Any) -> dict[str, Any]:
+    """A JSON-RPC request of the stateless era."""
+    return {"jsonrpc": "2.0", "id": 1, "method": method, "params": {**params, "_meta": _META}}
+
+
 def call(tool: str, arguments: dict[str, Any] | None = None) -> dict[str, Any]:
-    """The JSON-RPC request that calls a tool, in the stateless era."""
-    params = {"name": tool, "arguments": arguments or {}, "_meta": _META}
-    return {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+    """The request that calls a tool."""
+    return request("tools/call", name=tool, arguments=arguments or {})
+
+
+def message_of(answer: Answer) -> dict[str, Any]:
+    """The JSON-RPC message in an answer, in whichever form it came."""
+    text = answer.body.decode()
+    if answer.is_stream:
+        text = [line for line in text.splitlines() if line.startswith("data: {")][-1].removeprefix("data: ")
+    found: dict[str, Any] = json.loads(text)
+    return found
+
+
+def result_of(answer: Answer) -> dict[str, Any]:
+    """The result in an answer."""
+    found: dict[str, Any] = message_of(answer)["result"]
+    return found
 
 
 class Caller:
@@ -68,6 +87,11 @@ class Caller:
         replaced = {name for name, _ in headers}
         own = [(name, value) for name, value in told if name not in replaced]
         return self.post(json.dumps(call(tool, arguments)).encode(), *own, *headers)
+
+    def ask(self, method: str, **params: str) -> Answer:
+        """Make any other request, with the headers that belong to it."""
+        named = [("Mcp-Name", params["uri"])] if "uri" in params else []
+        return self.post(json.dumps(request(method, **params)).encode(), ("Mcp-Method", method), *named)
 
     def get(self, path: str, *headers: tuple[str, str]) -> Answer:
         """Read a page."""

@@ -12,8 +12,18 @@ from typing import Any
 import pytest
 
 from tests.resilience.gateways import RunningGateway, running_gateway
-from tests.resilience.raw_http import Answer, exchange, rendered
-from tests.security.callers import MODERN, PATIENCE, Caller, call, connected, ending_of, principals
+from tests.resilience.raw_http import exchange, rendered
+from tests.security.callers import (
+    MODERN,
+    PATIENCE,
+    Caller,
+    call,
+    connected,
+    ending_of,
+    message_of,
+    principals,
+    result_of,
+)
 from tests.servers import hostile, telltale
 
 pytestmark = [pytest.mark.integration, pytest.mark.requirement("GATEWAY-ATTACKS")]
@@ -54,20 +64,6 @@ def alice(gateway: RunningGateway) -> Iterator[Caller]:
 def mallory(gateway: RunningGateway) -> Caller:
     """Who may call tools of the server `good` only."""
     return Caller(gateway.port, "mallory")
-
-
-def message_of(answer: Answer) -> dict[str, Any]:
-    """The JSON-RPC message in an answer, in whichever form it came."""
-    text = answer.body.decode()
-    if answer.is_stream:
-        text = [line for line in text.splitlines() if line.startswith("data: {")][-1].removeprefix("data: ")
-    found: dict[str, Any] = json.loads(text)
-    return found
-
-
-def result_of(answer: Answer) -> dict[str, Any]:
-    found: dict[str, Any] = message_of(answer)["result"]
-    return found
 
 
 def refused(gateway: RunningGateway, reason: str) -> int:

@@ -66,6 +66,23 @@ def test_a_malformed_answer_becomes_an_error_for_the_request_it_names(request_id
     assert (found.message.error.code, found.message.error.message) == (PARSE_ERROR, MALFORMED)
 
 
+@pytest.mark.parametrize("request_id", [7, "seven"])
+def test_an_answer_nested_too_deeply_is_its_requests_error_where_it_says_first_whose_it_is(
+    request_id: int | str,
+) -> None:
+    deep = "[" * 200_000 + "]" * 200_000
+    answer_of = f'{{"jsonrpc": "2.0", "id": {json.dumps(request_id)}, "result": {deep}}}\n'
+    asked = f'{{"jsonrpc": "2.0", "id": {json.dumps(request_id)}, "method": {deep}}}\n'
+
+    (found,) = LineParser().feed(answer_of.encode())
+    (other,) = LineParser().feed(asked.encode())
+
+    assert isinstance(found, SessionMessage)
+    assert isinstance(found.message, JSONRPCError)
+    assert found.message.id == request_id
+    assert isinstance(other, Exception)
+
+
 def test_a_malformed_request_of_the_server_is_not_taken_for_an_answer() -> None:
     (found,) = LineParser().feed(b'{"jsonrpc": "2.0", "id": 7, "method": 9}\n')
 
