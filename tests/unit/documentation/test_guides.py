@@ -16,6 +16,7 @@ TABLES = {
     "alerts": ["AlertRule", "DomainPolicy", "AlertSettings", "SinkPolicy"],
     "cache": ["CachePolicy", "ListingCachePolicy", "CacheSettings", "RedisPolicy"],
     "logging": ["LoggingPolicy", "RepeatsPolicy"],
+    "security": ["LimitsPolicy"],
     "opentelemetry": ["TelemetryPolicy", "OtlpPolicy"],
 }
 """The policies whose settings a guide has to tell, each in a table."""
