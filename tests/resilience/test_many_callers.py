@@ -37,8 +37,8 @@ CALLERS = 500 if IS_DRILL else 50
 NAMES = ("ann", "bea", "cem", "dan", "hasty")
 """Principals, one after the other; the last one may come five times a second, all its callers together."""
 MEBIBYTE = 1024 * 1024
-GROWTH = 40
-"""MiB by which memory may grow once every caller has called: buffers, and answers that are kept."""
+GROWTH = 30
+"""MiB by which memory may grow after the first third: buffers, and answers that are kept."""
 
 
 class Dying:
@@ -78,7 +78,12 @@ def gateway(tmp_path: Path, dying: Dying) -> Iterator[RunningGateway]:
     table: dict[str, Any] = {
         "gateway": {"principals": told, "audit": False},
         # So much that a slow machine fails nobody: who has to wait is answered late.
-        "defaults": {"timeout": 240.0, "attempt_timeout": 120.0, "bulkhead": {"waiting": 4096}},
+        "defaults": {
+            "timeout": 280.0,
+            "attempt_timeout": 140.0,
+            "bulkhead": {"limit": CALLERS, "waiting": 4096},
+            "health": {"restart_after": 0},
+        },
         "tools": {"good_echo": {"cache": {"ttl": 1}}},
     }
     others = {"dying": {"url": f"http://127.0.0.1:{dying.port}/mcp"}}
@@ -93,7 +98,7 @@ class Seen:
     opened: int = 0
     """Files it had open before anybody came."""
     warm: int = 0
-    """Bytes it had in memory once every caller had called."""
+    """Bytes it had in memory once all callers had called for a while."""
 
 
 async def come_and_call(gateway: RunningGateway, dying: Dying, crowd: Crowd, seen: Seen) -> None:
@@ -116,7 +121,7 @@ async def come_and_call(gateway: RunningGateway, dying: Dying, crowd: Crowd, see
             await everybody.wait()
             while anyio.current_time() < ends:
                 if not await caller.call("dying" if caller.rng.random() < 0.2 else "good"):
-                    await anyio.sleep(0.1)
+                    await anyio.sleep(1.0)
 
     async with anyio.create_task_group() as tasks:
         callers = zip(range(CALLERS), cycle(NAMES), cycle((MODERN, OLDER, OLDER, MODERN)))
@@ -124,12 +129,14 @@ async def come_and_call(gateway: RunningGateway, dying: Dying, crowd: Crowd, see
             # Who may hardly come at all opens no session.
             tasks.start_soon(come, number, principal, MODERN if principal == "hasty" else era)
         await everybody.wait()
-        seen.warm, ends = gateway.resident(), anyio.current_time() + SECONDS
-        for _ in range(max(1, int(SECONDS / 10))):
+        ends = anyio.current_time() + SECONDS
+        await anyio.sleep(SECONDS / 3)
+        seen.warm = gateway.resident()
+        for _ in range(max(1, int(SECONDS / 15))):
             dying.kill()
             await anyio.sleep(min(2.0, SECONDS / 3))
             dying.start()
-            await anyio.sleep(min(8.0, SECONDS / 3))
+            await anyio.sleep(min(8.0, SECONDS / 6))
 
 
 async def afterwards(gateway: RunningGateway, crowd: Crowd) -> None:

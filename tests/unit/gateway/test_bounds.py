@@ -51,3 +51,16 @@ async def test_a_size_of_absurd_length_is_too_large_and_no_accident() -> None:
         request = client.build_request("POST", "/mcp")
         request.headers["Content-Length"] = "9" * 500
         assert (await client.send(request)).status_code == 413
+
+
+async def test_sessions_are_bounded_and_who_finds_no_room_is_counted() -> None:
+    params = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "c", "version": "1"}}
+    start = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params}
+    headers = {"Accept": "application/json, text/event-stream"}
+    few = GatewaySettings(limits=LimitsPolicy(sessions=2))
+    async with gateway("lab", settings=few) as (infra, client):
+        answers = [await client.post("/mcp", json=start, headers=headers) for _ in range(3)]
+        assert [answer.status_code for answer in answers] == [200, 200, 503]
+        assert infra.metrics.store.counts("refused") == {("too_many_sessions",): 1}
+        await client.delete("/mcp", headers={"Mcp-Session-Id": answers[0].headers["mcp-session-id"]})
+        assert (await client.post("/mcp", json=start, headers=headers)).status_code == 200
