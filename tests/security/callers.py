@@ -99,11 +99,16 @@ class Caller:
 
 
 @contextmanager
-def connected(port: int, number: int) -> Iterator[list[socket.socket]]:
-    """Connections on which nothing was said so far."""
+def connected(port: int, number: int, *, window: int | None = None) -> Iterator[list[socket.socket]]:
+    """Connections on which nothing was said so far; `window` is how many bytes they take in before they are read."""
     with ExitStack() as stack:
-        address = ("127.0.0.1", port)
-        yield [stack.enter_context(socket.create_connection(address, timeout=PATIENCE)) for _ in range(number)]
+        found = [stack.enter_context(socket.socket()) for _ in range(number)]
+        for each in found:
+            if window is not None:
+                each.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
+            each.settimeout(PATIENCE)
+            each.connect(("127.0.0.1", port))
+        yield found
 
 
 def ending_of(connection: socket.socket) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import select
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,12 +26,18 @@ from tests.security.callers import (
     result_of,
 )
 from tests.servers import hostile, telltale
+from trunkline.testing import faults
 
 pytestmark = [pytest.mark.integration, pytest.mark.requirement("GATEWAY-ATTACKS")]
 
 UPSTREAM = "the-gateways-own-credential"
-LIMITS = {"connections": 60, "head": 16384, "head_time": 1.0, "body": 1_000_000, "body_time": 1.0}
+LIMITS = {"connections": 60, "head": 16384, "head_time": 1.0, "body": 1_000_000, "body_time": 1.0, "read_time": 1.0}
 LEGACY = "2025-11-25"
+JSON_AND_STREAM = [
+    ("Content-Type", "application/json"),
+    ("Accept", "application/json, text/event-stream"),
+    ("MCP-Protocol-Version", MODERN),
+]
 MEBIBYTE = 1024 * 1024
 
 
@@ -221,6 +228,29 @@ def dripped(connection: socket.socket) -> bool:
 def test_a_connection_on_which_nothing_is_said_ends(gateway: RunningGateway) -> None:
     with connected(gateway.port, 1) as (silent,):
         assert ending_of(silent) == b""
+
+
+def test_answers_that_nobody_takes_in_are_given_up_and_hold_no_connection(
+    gateway: RunningGateway, alice: Caller
+) -> None:
+    body = json.dumps(call("good_fault", dict(faults.big()))).encode()
+    told = [*alice.headers, ("Mcp-Method", "tools/call"), ("Mcp-Name", "good_fault"), *JSON_AND_STREAM]
+    before = gateway.open_files()
+    with connected(gateway.port, 10, window=4096) as readers:
+        for reader in readers:
+            reader.sendall(rendered("POST", "/mcp", told, body))
+        ended = [ended_without_reading(reader) for reader in readers]
+        assert ended == [True] * 10
+        assert gateway.open_files() <= before
+    wanted = 'trunkline_answers_abandoned_total{path="/mcp",reason="stopped reading"} 10'
+    assert wanted in gateway.page("/metrics").text
+
+
+def ended_without_reading(connection: socket.socket) -> bool:
+    """Whether the other side resets the connection although there is something to read, while we do not."""
+    watch = select.poll()
+    watch.register(connection, 0)
+    return any(events & (select.POLLERR | select.POLLHUP) for _, events in watch.poll(PATIENCE * 1000))
 
 
 def test_connections_beyond_the_limit_are_turned_away_and_the_room_comes_back(

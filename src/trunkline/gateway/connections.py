@@ -1,12 +1,15 @@
-"""How many connections may be open, and how long one may take to say what it wants. Below every request.
+"""How many connections may be open, and how long one may take to say what it wants and to hear it. Below every request.
 
-The web server itself waits for ever for a request that comes byte by byte, and takes in any number of connections.
+The web server itself waits for ever for a request that comes byte by byte and for an answer that is not taken in, and
+lets in any number of connections.
 """
 
 from __future__ import annotations
 
 import asyncio
 import resource
+import socket
+import struct
 import sys
 from collections.abc import Callable
 from http import HTTPStatus
@@ -17,7 +20,7 @@ import h11
 from starlette.responses import JSONResponse
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from trunkline.events import Emit, RequestRefused
+from trunkline.events import AnswerAbandoned, Emit, RequestRefused
 from trunkline.gateway.guard import refusal
 from trunkline.policy import LimitsPolicy
 
@@ -25,6 +28,9 @@ __all__ = ["bounded"]
 
 _SHARE: Final = 0.75
 """Share of the files this process may have open that connections of callers may take: the rest is for servers."""
+_AT_ONCE: Final = struct.pack("ii", 1, 0)
+"""For SO_LINGER: on, for no time."""
+_MCP: Final = "/mcp"
 _PAUSE: Final = 1
 """Seconds after which another try is worth it, where there was no room."""
 
@@ -48,6 +54,10 @@ class _Bounded(H11Protocol):
     emit: Emit
     _patience: asyncio.TimerHandle | None = None
     """Runs while a request's head is awaited."""
+    _unread: asyncio.TimerHandle | None = None
+    """Runs while an answer waits for its reader."""
+    _left = 0
+    """Bytes of it that were waiting at the last look."""
     _unwanted = 0
     """Bytes that came after the answer to the request they belong to."""
 
@@ -64,6 +74,7 @@ class _Bounded(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
         self._stop_watching()
+        self._stop_looking()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -75,6 +86,36 @@ class _Bounded(H11Protocol):
         if self._unwanted > self.limits.body:
             self.transport.close()
         self._watch()
+
+    def pause_writing(self) -> None:
+        """Wait for the reader, and not for ever: closing alone would keep all that it has not taken in."""
+        super().pause_writing()
+        self._look_later()
+
+    def resume_writing(self) -> None:
+        """Go on: the reader has taken in most of it."""
+        super().resume_writing()
+        self._stop_looking()
+
+    def _look_later(self) -> None:
+        self._left = self.transport.get_write_buffer_size()
+        self._unread = self.loop.call_later(self.limits.read_time, self._look)
+
+    def _look(self) -> None:
+        if self.transport.get_write_buffer_size() < self._left:
+            self._look_later()
+            return
+        # Of other answers it is told where they are given up.
+        if self.cycle is not None and self.cycle.scope["path"] == _MCP:
+            self.emit(AnswerAbandoned(anyio.current_time(), _MCP, "stopped reading"))
+        # Reset: the kernel too would go on holding what it has of the answer.
+        self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+        self.transport.abort()
+
+    def _stop_looking(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what is no request; called while the error is being handled."""

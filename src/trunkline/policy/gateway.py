@@ -100,6 +100,8 @@ class LimitsPolicy:
     """Bytes of a request's body; more is refused with status 413."""
     body_time: float = 30.0
     """Seconds until it has come; then the answer is status 408, and the connection is closed."""
+    read_time: float = 30.0
+    """Seconds in which a caller has to take in something of an answer that waits for it; then it is hung up on."""
     sessions: int = 1024
     """Sessions of the handshake era that may be open at once; another one is refused with status 503. Of a changed
     value the next start takes note."""
@@ -107,8 +109,8 @@ class LimitsPolicy:
     """Seconds without a request after which a session ends, likewise."""
 
     def __post_init__(self) -> None:
-        positive(self, "connections", "head", "head_time", "body", "body_time", "sessions", "session_idle")
-        for name in ("head_time", "body_time", "session_idle"):
+        positive(self, "connections", "head", "head_time", "body", "body_time", "read_time", "sessions", "session_idle")
+        for name in ("head_time", "body_time", "read_time", "session_idle"):
             require(isfinite(getattr(self, name)), name, getattr(self, name), "a number of seconds")
 
 
