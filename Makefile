@@ -60,7 +60,7 @@ run: .venv/.stamp-run servers ## the gateway with its dashboard, in front of rea
 
 # ----------------------------------------------------------------------------------------------------------- checking
 
-.PHONY: check test resilience bench peers mutants wheel
+.PHONY: check test resilience bench bench-gateway peers mutants wheel
 check: .venv/.stamp-dev ## format, lint, types, architecture, house rules
 	@$(BIN)/ruff format --check --quiet $(TREES) || { echo "make format mends this" >&2; exit 1; }
 	@$(BIN)/ruff check --quiet $(TREES)
@@ -76,6 +76,9 @@ resilience: .venv/.stamp-dev servers parts ## the promises about servers that ar
 		CACHE_OPERATIONS=$${CACHE_OPERATIONS:-1000000} \
 		RESILIENCE_JSON=build/resilience.json \
 		$(BIN)/pytest -m resilience tests/resilience $(ARGS)
+
+bench-gateway: .venv/.stamp-dev peers ## what the gateway adds to a call
+	@$(BIN)/python benchmarks/gateway.py $(ARGS)
 
 # The peers have an environment of their own, in which one script runs: what it cannot import it says and leaves out.
 bench: .venv/.stamp-dev peers ## what things cost, as medians with their spread

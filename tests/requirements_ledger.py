@@ -359,6 +359,12 @@ LEDGER = (
         'The ASGI middleware; decorators; "unattributed" shown, so that a gap in instrumentation is visible',
     ),
     Requirement(
+        "PINNING",
+        "semantics, Tool registry",
+        "Each tool has a fingerprint of name, schemas and description; a change is an event; a pinned tool whose "
+        "fingerprint changed is refused until accepted",
+    ),
+    Requirement(
         "GATEWAY-AUTH",
         "contract, Gateway",
         "Loopback by default; on any other address it refuses to start without authentication configured",
@@ -430,5 +436,7 @@ LEDGER = (
         "goals, Performance",
         "The cost of a scrape and the stretch others wait for are measured beside Prometheus's own client library",
     ),
+    Requirement("P7", "goals, Performance", "What the gateway adds to calls over HTTP is measured beside direct ones"),
+    Requirement("P8", "goals, Performance", "What the gateway adds to calls on stdio is measured beside direct ones"),
 )
 """In the order of the sources."""

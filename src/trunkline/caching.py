@@ -68,7 +68,7 @@ class Caching:
         if call.method == "tools/call":
             place = (call.server, call.target)
             tool = self._registry.tool_at(*place) if call.server else self._registry.get(call.name)
-            return None if tool is None else self._of_tool(tool)
+            return None if tool is None or self._registry.acceptance.is_refused(tool) else self._of_tool(tool)
         return self._of_content(call) if call.method in _HINTED else None
 
     def _of_tool(self, tool: Tool) -> Plan | None:

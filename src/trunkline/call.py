@@ -163,6 +163,9 @@ class Call:
     """What is wrong with the structured content of a result, likewise; None where none is promised."""
     repeatable: bool = False
     """Whether running it twice is known to be harmless."""
+    recheck: Callable[[str, str], None] | None = None
+    """Asked, with server and target, once a connection is there: the server may have become another one while the call
+    waited for it. Raises where the tool must not be called any more."""
     replica: str | None = None
     tried: frozenset[str] = frozenset()
     """Replicas that earlier attempts failed at: others are asked first."""

@@ -5,6 +5,7 @@
     ├── CallRejected             never sent: the tool has not run
     │   ├── InvalidArguments     the arguments do not fit the tool's schema
     │   ├── ToolNotFound         no server has a tool (or prompt, or resource) of that name
+    │   ├── ToolRefused          the tool is not what somebody accepted, see docs/pinning.md
     │   ├── CircuitOpen          the server keeps failing; `retry_after` says when to come back
     │   ├── BulkheadFull         too many calls wait for this server already
     │   ├── RateLimited          the server is sent as much as it may be sent already
@@ -42,6 +43,7 @@ __all__ = [
     "ServerError",
     "ServerUnavailable",
     "ToolNotFound",
+    "ToolRefused",
     "TrunklineError",
 ]
 
@@ -113,6 +115,21 @@ class ToolNotFound(CallRejected):
     def __init__(self, message: str, *, suggestions: Sequence[str] = (), tool: str = "", server: str = "") -> None:
         super().__init__(message, tool=tool, server=server)
         self.suggestions = tuple(suggestions)
+
+
+class ToolRefused(CallRejected):
+    """The tool differs from what was accepted, or nobody has accepted it. `command` is what a person types to do so.
+
+    `parts` says what has changed (`title`, `description`, `inputSchema`, `outputSchema`, `annotations`); it is empty
+    for a tool that was never accepted.
+    """
+
+    def __init__(
+        self, message: str, *, parts: Sequence[str] = (), command: str = "", tool: str = "", server: str = ""
+    ) -> None:
+        super().__init__(message, tool=tool, server=server)
+        self.parts = tuple(parts)
+        self.command = command
 
 
 class CircuitOpen(CallRejected):

@@ -204,6 +204,7 @@ class Fleet:
 
         Raises:
             ToolNotFound: No server has it.
+            ToolRefused: It is not what somebody accepted.
             ServerUnavailable: The server that may have it has never been reached, so nobody knows.
             CallError: As the server's stack raises.
         """
@@ -213,6 +214,8 @@ class Fleet:
         if stack is None:
             words = f"server {call.server!r} is not configured"
             raise ToolNotFound(words, tool=call.name, server=call.server, suggestions=tuple(self._stacks))
+        if call.method == "tools/call":
+            self._registry.acceptance.guard(call)
         return await stack.send(call)
 
     async def _resolve(self, call: Call) -> None:
@@ -223,8 +226,7 @@ class Fleet:
                 raise
             tool = self._registry.resolve(call.name)
         call.server, call.target, call.repeatable = tool.server, tool.target, tool.repeatable
-        call.problems = tool.validator.problems
-        call.result_problems = tool.result_problems
+        call.problems, call.result_problems = tool.validator.problems, tool.result_problems
         if call.attempt_timeout is None:
             call.attempt_timeout = tool.policy.attempt_timeout
 

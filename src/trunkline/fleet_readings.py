@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from trunkline.endpoint import place_of
 from trunkline.fleet import Fleet
 from trunkline.monitoring.readings import Reading
+from trunkline.registry.tool_registry import ToolRegistry
 
-__all__ = ["fleet_readings"]
+__all__ = ["fleet_readings", "registry_readings"]
 
 _REPLICA = ("mcp_server", "replica")
 _FACTS = ("server_address", "server_port", "network_transport", "mcp_protocol_version")
@@ -32,3 +33,10 @@ def fleet_readings(fleet: Fleet) -> Iterator[Reading]:
     yield Reading("trunkline_attempts_inflight", "gauge", "Attempts that wait for an answer.", under_way, _REPLICA)
     yield Reading("trunkline_attempts_waiting", "gauge", "Attempts that wait for their turn.", waiting, _REPLICA)
     yield Reading("trunkline_server_info", "gauge", "Where a server is.", facts, (*_REPLICA, *_FACTS), merge="max")
+
+
+def registry_readings(registry: ToolRegistry) -> Iterator[Reading]:
+    """Which tools are not what was accepted: a plain read."""
+    refused: dict[tuple[str, ...], float] = {(server,): count for server, count in registry.acceptance.refused.items()}
+    words = "Tools that are refused because they are not what was accepted."
+    yield Reading("trunkline_tools_refused", "gauge", words, refused, ("mcp_server",), merge="max")

@@ -25,10 +25,11 @@ from trunkline.cache_readings import cache_readings
 from trunkline.circuit_sharing import CircuitSharing
 from trunkline.config import ConfigSource, Settings, load
 from trunkline.config.difference import difference
+from trunkline.config.pins import PinsSource
 from trunkline.errors import ConfigError
-from trunkline.events import ConfigRejected, ConfigReloaded, Observer
+from trunkline.events import ConfigRejected, ConfigReloaded, Observer, PinsReloaded
 from trunkline.fallbacks import FallbackFunction
-from trunkline.fleet_readings import fleet_readings
+from trunkline.fleet_readings import fleet_readings, registry_readings
 from trunkline.health.fold import SHARED_CACHE
 from trunkline.health.monitor import HealthMonitor
 from trunkline.mcp_client import EnhancedMCPClient
@@ -36,6 +37,7 @@ from trunkline.monitoring.logging import LogObserver
 from trunkline.monitoring.metrics import MetricsCollector
 from trunkline.policy import HealthPolicy
 from trunkline.pool.owner import Owner
+from trunkline.registry.pins import Pins
 from trunkline.registry.tool_registry import ToolRegistry
 from trunkline.sharing import Sharing
 from trunkline.telemetry import Telemetry
@@ -69,7 +71,13 @@ class Infrastructure:
 
         `fallbacks` are functions by tool name that answer when nothing else does, see `EnhancedMCPClient`; `telemetry`
         is OpenTelemetry wired by hand, by the settings when None.
+
+        Raises:
+            ConfigError: The pins file that the settings name is not valid.
         """
+        self._pins = PinsSource(settings)
+        if self._pins.problem is not None:
+            raise self._pins.problem
         self.settings = settings
         """The configuration in force."""
         self.telemetry = telemetry or Telemetry(settings.telemetry)
@@ -84,9 +92,11 @@ class Infrastructure:
         self.mcp_client = EnhancedMCPClient(
             settings.servers, tools=settings.tools, fallbacks=fallbacks, cache=self.cache, bus=self.bus
         )
+        self.registry.set_pins(self._pins.initial)
         self.bus.subscribe(self.sharing.circuits_of(self.mcp_client.fleet), CircuitSharing.kinds)
         self.metrics.read_also("cache", lambda: cache_readings(self.cache, self.sharing.tier))
         self.metrics.read_also("fleet", lambda: fleet_readings(self.mcp_client.fleet))
+        self.metrics.read_also("registry", lambda: registry_readings(self.registry))
         self.alerts = AlertManager(
             settings.alerts, settings.domains, metrics=self.metrics, health=self.health.report, emit=self.bus.emit
         )
@@ -155,8 +165,7 @@ class Infrastructure:
         await self.__aexit__()
 
     async def _main(self, tasks: TaskGroup) -> None:
-        if self._source is not None:
-            tasks.start_soon(self._reload_when_changed, self._source)
+        tasks.start_soon(self._reload_when_changed)
         tasks.start_soon(self._fold_metrics)
         tasks.start_soon(self.alerts.run)
         tasks.start_soon(self.telemetry.run, self.health)
@@ -172,12 +181,28 @@ class Infrastructure:
             for _ in self.metrics.folding():
                 await anyio.lowlevel.checkpoint()
 
-    async def _reload_when_changed(self, source: ConfigSource) -> None:
+    async def _reload_when_changed(self) -> None:
         while True:
             await anyio.sleep(_POLL)
-            found = await anyio.to_thread.run_sync(source.poll)
-            if found is not None:
-                self.reload(found)
+            if self._source is not None:
+                found = await anyio.to_thread.run_sync(self._source.poll)
+                if found is not None:
+                    self.reload(found)
+            if self._pins.source:
+                pins = await anyio.to_thread.run_sync(self._pins.poll)
+                if pins is not None:
+                    self._repin(pins)
+
+    def _repin(self, found: Pins | ConfigError | None) -> None:
+        """Compare tools with what is accepted now; an invalid file leaves what was accepted before, or nothing."""
+        now, problem = anyio.current_time(), ""
+        if not isinstance(found, ConfigError):
+            self.registry.set_pins(found, now)
+        else:
+            problem = found.problems[0]
+            if self.registry.acceptance.pins is None:
+                self.registry.set_pins(self._pins.initial, now)
+        self.bus.emit(PinsReloaded(now, self._pins.source, problem))
 
     def reload(self, found: Settings | ConfigError) -> None:
         """Put a new configuration in force, or tell why it cannot be; the last good one then stays. Drops no call."""
@@ -186,6 +211,9 @@ class Infrastructure:
             self.bus.emit(ConfigRejected(now, found.source, found.problems))
             return
         changes = difference(self.settings, found)
+        if changes.pins_changed:
+            self._pins = PinsSource(found)
+            self._repin(self._pins.problem or self._pins.initial)
         self.settings = _in_force(self.settings, found, changes.waiting)
         self.cache.resize(found.cache.max_bytes)
         self.mcp_client.apply(found.servers.values(), found.tools)

@@ -34,7 +34,7 @@ Happens = Callable[[Story, int], None]
 def promtool(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     program = shutil.which("promtool")
     assert program is not None, "promtool is not installed: make parts"
-    return subprocess.run([program, *map(str, arguments)], capture_output=True, text=True, timeout=110, check=False)
+    return subprocess.run([program, *map(str, arguments)], capture_output=True, text=True, timeout=280, check=False)
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,8 @@ from trunkline.testing.scripted_server import ScriptedServer, hang, slow
 
 pytestmark = [pytest.mark.anyio, pytest.mark.resilience, pytest.mark.timeout(600)]
 
-SCALE = 1.0 if "STORM_SECONDS" in os.environ else 0.2
-"""The short form has a fifth of the keys, asked for as often as in the drill."""
+SCALE = 1.0 if "STORM_SECONDS" in os.environ else 0.08
+"""The short form has a twelfth of the keys, asked for as often as in the drill."""
 
 BEFORE, OUTAGE, AFTER = 3600.0, 600.0, 300.0
 TTL, STALE, KEPT = 60.0, 60.0, 3600.0

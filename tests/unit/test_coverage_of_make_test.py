@@ -25,7 +25,7 @@ def made(arguments: str, data_file: Path) -> list[str]:
     )
     command = told.stdout.strip().splitlines()[-1]
     done = subprocess.run(
-        ["sh", "-c", command], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=110, check=False
+        ["sh", "-c", command], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=280, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout.splitlines()

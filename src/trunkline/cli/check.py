@@ -36,7 +36,9 @@ class RedisOutcome:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Connect and report; 0 where every server, and a Redis if one is configured, answered; else 1.
+    """Connect and report; 0 where every server, and a Redis if one is configured, answered, and no tool is refused.
+
+    Else 1.
 
     Raises:
         CommandError: The configuration is not valid.
@@ -44,11 +46,19 @@ def run(options: argparse.Namespace) -> int:
     settings = read(options.config)
     for notice in settings.notices:
         complain(f"notice: {notice}")
-    outcomes, redis = anyio.run(_check, settings)
+    outcomes, redis, refused = anyio.run(_check, settings)
     if options.json:
         servers = [asdict(outcome) for outcome in outcomes]
         shared = None if redis is None else asdict(redis)
-        print_json({"config": settings.source, "notices": list(settings.notices), "servers": servers, "redis": shared})
+        print_json(
+            {
+                "config": settings.source,
+                "notices": list(settings.notices),
+                "servers": servers,
+                "redis": shared,
+                "refused": refused,
+            }
+        )
     elif outcomes or redis:
         rows = [
             (
@@ -69,13 +79,17 @@ def run(options: argparse.Namespace) -> int:
             complain(f"{outcome.server}: {outcome.reason}")
     if redis is not None and not redis.ok:
         complain(f"{_REDIS}: {redis.reason}; calls are served without it, and nothing is shared")
-    return FINE if all(outcome.ok for outcome in outcomes) and (redis is None or redis.ok) else FAILED
+    if refused:
+        complain(refused)
+    is_well = all(outcome.ok for outcome in outcomes) and (redis is None or redis.ok) and not refused
+    return FINE if is_well else FAILED
 
 
-async def _check(settings: Settings) -> tuple[tuple[Outcome, ...], RedisOutcome | None]:
+async def _check(settings: Settings) -> tuple[tuple[Outcome, ...], RedisOutcome | None, str]:
     async with open_all(settings) as opened:
         sharing = opened.infra.sharing
-        return opened.outcomes(), await _asked(sharing) if sharing.is_configured else None
+        redis = await _asked(sharing) if sharing.is_configured else None
+        return opened.outcomes(), redis, opened.infra.registry.acceptance.summary()
 
 
 async def _asked(sharing: Sharing) -> RedisOutcome:

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 
 import anyio
 
+from trunkline.cli.exits import CommandError
 from trunkline.cli.progress import progress
 from trunkline.config import Settings
+from trunkline.errors import ConfigError
 from trunkline.events import ConnectFailed, ConnectionOpened, Event
 from trunkline.infrastructure import Infrastructure
 
@@ -85,7 +87,10 @@ async def _open(settings: Settings) -> AsyncIterator[Opened]:
             first.setdefault(event.server, event)
 
     started = anyio.current_time()
-    infra = Infrastructure(settings, observers=[note])
+    try:
+        infra = Infrastructure(settings, observers=[note])
+    except ConfigError as error:
+        raise CommandError(error.problems) from error
     with progress(f"connecting to {_servers(len(settings.servers))} ..."):
         await infra.__aenter__()
     try:

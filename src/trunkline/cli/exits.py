@@ -18,7 +18,7 @@ INTERRUPTED: Final = 130
 
 EXIT_CODES: Final = (
     (FINE, "all is well; for serve and top also: asked to stop"),
-    (FAILED, "a server, the gateway, its port, a file or the call failed"),
+    (FAILED, "a server, the gateway, its port, a file or the call failed, or a tool is not as it was accepted"),
     (WRONG_USE, "a mistake in the command line or in the configuration"),
     (TOOL_ERROR, "the tool ran and answered with an error of its own"),
     (INTERRUPTED, "interrupted before it was done"),

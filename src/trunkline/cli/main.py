@@ -112,6 +112,7 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("config", nargs="?", metavar="CONFIG", help=_CONFIG)
     check.add_argument("--json", action="store_true", help="print JSON")
 
+    _add_pin(commands)
     _add_top(commands)
     _add_demo(commands)
     _add_token(commands)
@@ -146,6 +147,26 @@ def _exports(commands: argparse._SubParsersAction[_Parser]) -> None:
     rules.add_argument(
         "--tests", metavar="RULES", help="instead, what `promtool test rules` is to find of the exported file RULES"
     )
+
+
+def _add_pin(commands: argparse._SubParsersAction[_Parser]) -> None:
+    pin = _command(commands, "pin", "show which tools are not what was accepted, and accept them")
+    pin.usage = "trunkline pin [-h] [--file FILE] [--json] [CONFIG] [--accept [NAME ...]]"
+    pin.epilog = _epilog("trunkline pin mcp.json --accept search_web")
+    pin.add_argument("config", nargs="?", metavar="CONFIG", help=_CONFIG)
+    pin.add_argument(
+        "--accept",
+        nargs="*",
+        metavar="NAME",
+        help="accept these tools as they are now, by their names as `tools` shows them, * for any characters; without "
+        "a name all of them",
+    )
+    pin.add_argument(
+        "--file",
+        help="where it is kept what was accepted (default: the file that the configuration names, else "
+        "trunkline.pins.json beside it); a first run creates it",
+    )
+    pin.add_argument("--json", action="store_true", help="print JSON, with whole definitions")
 
 
 def _add_token(commands: argparse._SubParsersAction[_Parser]) -> None:

@@ -45,6 +45,8 @@ async def _tools(settings: Settings, as_json: bool) -> int:
         elif found:
             rows = [_row(opened.infra, tool) for tool in found]
             print_table(("NAME", "SERVER", "AVAILABILITY", "HINTS", "CACHE", "DESCRIPTION"), rows)
+        if refused := opened.infra.registry.acceptance.summary():
+            complain(refused)
         for outcome in failed:
             complain(f"{outcome.server}: gave no tools: {outcome.reason}")
         if not settings.servers:
@@ -58,7 +60,8 @@ def _hints(tool: Tool) -> list[str]:
 
 
 def _row(infra: Infrastructure, tool: Tool) -> tuple[str, ...]:
-    state = infra.registry.availability(tool.name).state
+    found = infra.registry.acceptance.of(tool)
+    state = "refused" if found and found.is_refused else infra.registry.availability(tool.name).state
     hints = ",".join(_hints(tool)) or "-"
     ttl = _ttl(infra, tool)
     kept = "-" if ttl is None else f"{ttl:g} s"
@@ -77,6 +80,7 @@ def _described(infra: Infrastructure, tool: Tool) -> dict[str, object]:
         "name": tool.name,
         "server": tool.server,
         "availability": asdict(infra.registry.availability(tool.name)),
+        "mismatch": None if (found := infra.registry.acceptance.of(tool)) is None else asdict(found),
         "hints": _hints(tool),
         "repeatable": tool.repeatable,
         "cache_ttl": _ttl(infra, tool),

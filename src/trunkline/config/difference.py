@@ -30,6 +30,8 @@ class Difference:
     cache_resized: bool = False
     """Another limit of memory, which can be put in force at once."""
     logging_changed: bool = False
+    pins_changed: bool = False
+    """Another file of accepted tools."""
     cache_rebuilt: tuple[str, ...] = ()
     """Keys of `trunkline.cache` by which entries would be others or stand elsewhere: they take a restart."""
     telemetry_changed: bool = False
@@ -59,6 +61,7 @@ def difference(old: Settings, new: Settings) -> Difference:
         alerts_changed=old.alerts != new.alerts,
         cache_resized=old.cache.max_bytes != new.cache.max_bytes,
         logging_changed=old.logging != new.logging,
+        pins_changed=(old.pins, old.source) != (new.pins, new.source),
         cache_rebuilt=tuple(_rebuilt(old.cache, new.cache)),
         telemetry_changed=old.telemetry != new.telemetry,
         sessions_changed=tuple(

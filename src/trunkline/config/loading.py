@@ -26,12 +26,12 @@ from trunkline.config.telemetry import read_telemetry
 from trunkline.config.variables import expand
 from trunkline.endpoint import Endpoint
 from trunkline.errors import ConfigError
-from trunkline.policy import DomainPolicy, ServerPolicy, ToolPolicy
+from trunkline.policy import DomainPolicy, PinSettings, ServerPolicy, ToolPolicy
 
 __all__ = ["fallback_settings", "load", "settings_from"]
 
 _ROOTS = ("mcpServers", "trunkline")
-_SECTIONS = ("defaults", "servers", "tools", "domains", "cache", "alerts", "telemetry", "logging", "gateway")
+_SECTIONS = ("defaults", "servers", "tools", "domains", "cache", "alerts", "telemetry", "logging", "pins", "gateway")
 _TOOL_NAME = re.compile(r"[A-Za-z0-9_.*-]+")
 
 NamedPolicy = TypeVar("NamedPolicy", ToolPolicy, DomainPolicy)
@@ -92,6 +92,7 @@ def settings_from(document: Document, environ: Mapping[str, str]) -> Settings:
     alerts = read_alerts(ours.get("alerts", {}), report)
     telemetry = read_telemetry(ours.get("telemetry", {}), report)
     logging = read_logging(ours.get("logging", {}), report)
+    pins = overlay(PinSettings(), ours.get("pins", {}), ("trunkline", "pins"), report)
     gateway = read_gateway(ours.get("gateway", {}), report)
     if not (cache.redis.enabled and cache.redis.url) and any(
         server.policy.breaker.shared for server in servers.values()
@@ -110,6 +111,7 @@ def settings_from(document: Document, environ: Mapping[str, str]) -> Settings:
         alerts,
         telemetry,
         logging=logging,
+        pins=pins,
         gateway=gateway,
         secrets=secrets,
         notices=report.notices,

@@ -17,6 +17,7 @@ from trunkline.policy import (
     DomainPolicy,
     GatewaySettings,
     LoggingPolicy,
+    PinSettings,
     TelemetryPolicy,
     ToolPolicy,
 )
@@ -42,6 +43,8 @@ class Settings:
     telemetry: TelemetryPolicy = field(default_factory=TelemetryPolicy)
     logging: LoggingPolicy = field(default_factory=LoggingPolicy)
     """The log of `trunkline serve`; a library touches no log."""
+    pins: PinSettings = field(default_factory=PinSettings)
+    """The file of accepted tools, see `PinsSource`."""
     gateway: GatewaySettings = field(default_factory=GatewaySettings)
     """Who may use the gateway; nothing to the library."""
     secrets: Secrets = field(default_factory=Secrets, repr=False, compare=False)

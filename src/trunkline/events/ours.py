@@ -18,6 +18,7 @@ __all__ = [
     "InvalidationScope",
     "LoopLagged",
     "ObserverFailed",
+    "PinsReloaded",
     "RequestRefused",
     "SharedCacheFound",
     "SharedCacheLost",
@@ -54,6 +55,15 @@ class ConfigRejected(Event):
 
     source: str
     problems: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PinsReloaded(Event):
+    """The pins file has changed, or another one is configured; an invalid one leaves what was accepted before."""
+
+    source: str
+    problem: str
+    """Why it is not in force; empty where it is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,8 @@ __all__ = [
     "ConnectionEnded",
     "ConnectionOpened",
     "ListingChanged",
+    "PinMismatched",
+    "PinsChecked",
     "ReplicaEjected",
     "ReplicaReadmitted",
     "ResourceUpdated",
@@ -154,3 +156,27 @@ class ToolDrifted(Event):
     name: str
     old_fingerprint: str
     new_fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class PinMismatched(Event):
+    """A tool that a server lists is not what was accepted."""
+
+    server: str
+    name: str
+    """As shown to callers."""
+    parts: tuple[str, ...]
+    """What has changed; empty for a tool that was never accepted."""
+    refused: bool
+    """Whether it is hidden and its calls are refused; the policy may allow it."""
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class PinsChecked(Event):
+    """Other tools than before are refused because they are not what was accepted."""
+
+    refused: int
+    """Tools of all servers."""
+    reason: str
+    """Which, and what to do; empty where there is none."""

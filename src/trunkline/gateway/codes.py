@@ -5,6 +5,7 @@
     31003  BulkheadFull         31013  ConnectionLost
     31004  ServerUnavailable    31014  ServerError
     31005  RateLimited          31015  InvalidResult
+    31006  ToolRefused
     31021  DeadlineExceeded     -32602 ToolNotFound (the protocol's own code for an unknown tool)
     31000  CallError
 
@@ -35,6 +36,7 @@ from trunkline.errors import (
     ServerError,
     ServerUnavailable,
     ToolNotFound,
+    ToolRefused,
 )
 
 __all__ = ["CODES", "MISTAKES", "code_of", "data_of", "is_tool_error", "message_of"]
@@ -47,6 +49,7 @@ CODES: Final = MappingProxyType(
         BulkheadFull: 31003,
         ServerUnavailable: 31004,
         RateLimited: 31005,
+        ToolRefused: 31006,
         CallFailed: 31011,
         AttemptTimeout: 31012,
         ConnectionLost: 31013,

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from trunkline.gateway.caching import cache_report
 from trunkline.gateway.effective import effective
-from trunkline.gateway.status import stack_facts
+from trunkline.gateway.status import mismatch, stack_facts
 from trunkline.health.report import DependencyHealth
 from trunkline.infrastructure import Infrastructure
 from trunkline.monitoring.happenings import Happenings
@@ -24,6 +24,7 @@ _WINDOW: Final = 600.0
 """Seconds over which a tool's figures are told."""
 _ENTRIES: Final = 200
 _STATES: Final = frozenset({"available", "degraded", "unavailable", "unknown"})
+_DRIFT: Final = frozenset({"drifted", "refused", "unaccepted", "accepted"})
 
 
 class Details:
@@ -83,13 +84,13 @@ class Details:
         }
 
     def _tool(self, tool: Tool) -> dict[str, Any]:
-        known = self._infra.registry.availability(tool.name)
         told = {
             "name": tool.name,
             "description": (tool.shown.description or "").strip().partition("\n")[0][:200],
             "repeatable": tool.repeatable,
             "fingerprint": tool.fingerprint,
-            "availability": {"state": known.state, "since": known.since, "reason": known.reason},
+            "availability": asdict(self._infra.registry.availability(tool.name)),
+            "mismatch": mismatch(self._infra, tool),
         }
         store = self._infra.metrics.store
         return told | _figures(store, store.tools.groups.get(tool.name))
@@ -112,9 +113,9 @@ class Details:
         history = [asdict(entry) for entry in reversed(self._infra.registry.history)]
         return {
             "tools": len(self._infra.registry.tools()),
-            "drift": [entry for entry in history if entry["what"] == "drifted"][:_ENTRIES],
+            "drift": [entry for entry in history if entry["what"] in _DRIFT][:_ENTRIES],
             "availability": [entry for entry in history if entry["what"] in _STATES][:_ENTRIES],
-            "changes": [entry for entry in history if entry["what"] not in {*_STATES, "drifted"}][:_ENTRIES],
+            "changes": [entry for entry in history if entry["what"] not in _STATES | _DRIFT][:_ENTRIES],
         }
 
     def _matrix(self, part: DependencyHealth) -> list[dict[str, Any]]:

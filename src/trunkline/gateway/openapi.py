@@ -110,6 +110,7 @@ def _schemas() -> dict[str, Any]:
     }
     own = object_of(
         tools=COUNT,
+        refused=COUNT | {"description": "tools among them that are not as they were accepted"},
         availability=or_null(ref("Availability")),
         replicas=list_of({"allOf": [ref("Dependency"), object_of(**running)]}),
         **running,
@@ -118,6 +119,14 @@ def _schemas() -> dict[str, Any]:
         "Live": object_of(status={"type": "string", "const": "ok"}),
         "Dependency": dependency,
         "Availability": availability,
+        "Mismatch": object_of(
+            parts=list_of(TEXT) | {"description": "what has changed; empty for a tool that was never accepted"},
+            is_refused=TRUTH,
+            reason=TEXT,
+            command=TEXT | {"description": "what accepts it"},
+            since=MOMENT,
+        )
+        | {"description": "how a tool differs from what was accepted"},
         "Readiness": optional(
             object_of(status={"type": "string", "enum": ["ready", "not_ready"]}),
             reasons=list_of(TEXT),
@@ -153,6 +162,7 @@ def _schemas() -> dict[str, Any]:
                     availability=ref("Availability"),
                     repeatable={"type": "boolean", "description": "whether running it twice is known to be harmless"},
                     fingerprint={"type": "string", "description": "SHA-256 of the definition, in hex"},
+                    mismatch=or_null(ref("Mismatch")),
                     definition={"type": "object", "description": "as tools/list shows it"},
                 )
             )

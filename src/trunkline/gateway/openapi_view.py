@@ -106,7 +106,7 @@ def view_schemas() -> dict[str, Any]:
                 domains=map_of(ref("Row")) | {"description": "each domain's last minute"},
                 servers=map_of(ref("ServerRow")) | {"description": "each server's last minute, attempt by attempt"},
                 others=map_of(state)
-                | {"description": "what is no MCP server: the shared cache, the configuration file"},
+                | {"description": "what is no MCP server: the shared cache, the configuration file, the pins"},
                 config=object_of(source=TEXT, is_fallback=TRUTH, notices=list_of(TEXT)),
                 loop_lag=SECONDS,
                 ours=map_of(COUNT) | {"description": "what of our own is being lost, by kind; all 0 while all is well"},
@@ -145,7 +145,13 @@ def _detail_schemas() -> dict[str, Any]:
         "slow": list_of(ref("RecentCall")) | {"description": "of the last ten minutes, slowest first"},
     }
     tool = object_of(
-        name=TEXT, description=TEXT, repeatable=TRUTH, fingerprint=TEXT, availability=ref("Availability"), calls=COUNT
+        name=TEXT,
+        description=TEXT,
+        repeatable=TRUTH,
+        fingerprint=TEXT,
+        availability=ref("Availability"),
+        mismatch=or_null(ref("Mismatch")),
+        calls=COUNT,
     )
     entry = object_of(at=MOMENT, server=TEXT, tool=or_null(TEXT), what=TEXT, detail=TEXT)
     place = optional(

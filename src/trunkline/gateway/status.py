@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import asdict
 from types import MappingProxyType
 from typing import Any
 
@@ -20,13 +21,14 @@ from trunkline.replica import Replica
 from trunkline.telemetry import COLLECTOR
 from trunkline.version import VERSION
 
-__all__ = ["overall", "readiness", "stack_facts", "status", "tools"]
+__all__ = ["mismatch", "overall", "readiness", "stack_facts", "status", "tools"]
 
 _CIRCUITS = ("closed", "half_open", "open")
 """From the best to the worst."""
 _TROUBLE = MappingProxyType(
     {
         "configuration": "The configuration file is invalid.",
+        "pins": "The pins need a look.",
         SHARED_CACHE: "The shared cache is away; answers are kept here alone.",
         COLLECTOR: "The telemetry collector is away; nothing is lost but telemetry.",
     }
@@ -130,9 +132,10 @@ def tools(infra: Infrastructure) -> dict[str, Any]:
             {
                 "name": tool.name,
                 "server": tool.server,
-                "availability": _availability(infra, tool.name),
+                "availability": asdict(infra.registry.availability(tool.name)),
                 "repeatable": tool.repeatable,
                 "fingerprint": tool.fingerprint,
+                "mismatch": mismatch(infra, tool),
                 "definition": tool.shown.model_dump(mode="json", by_alias=True, exclude_none=True),
             }
             for tool in infra.registry.tools()
@@ -145,11 +148,15 @@ def _dependency(part: DependencyHealth) -> dict[str, Any]:
 
 
 def _server(infra: Infrastructure, part: DependencyHealth, shown: tuple[Tool, ...]) -> dict[str, Any]:
-    names = [tool.name for tool in shown if tool.server == part.name]
+    known = infra.registry.availability_of(part.name)
+    count = {
+        "tools": sum(tool.server == part.name for tool in shown),
+        "refused": infra.registry.acceptance.refused[part.name],
+    }
     facts = stack_facts(infra, part.name)
     replicas = [_dependency(health) | told for health, told in zip(part.replicas, facts["replicas"], strict=False)]
-    availability = _availability(infra, names[0]) if names else None
-    return _dependency(part) | {"tools": len(names), "availability": availability, **facts, "replicas": replicas}
+    availability = None if known is None or not count["tools"] else asdict(known)
+    return _dependency(part) | count | {"availability": availability, **facts, "replicas": replicas}
 
 
 def stack_facts(infra: Infrastructure, server: str) -> dict[str, Any]:
@@ -186,6 +193,7 @@ def _replica(replica: Replica) -> dict[str, Any]:
     }
 
 
-def _availability(infra: Infrastructure, name: str) -> dict[str, Any]:
-    known = infra.registry.availability(name)
-    return {"state": known.state, "since": known.since, "reason": known.reason}
+def mismatch(infra: Infrastructure, tool: Tool) -> dict[str, Any] | None:
+    """Return how a tool differs from what was accepted; None where it does not."""
+    found = infra.registry.acceptance.of(tool)
+    return None if found is None else asdict(found) | {"parts": list(found.parts)}

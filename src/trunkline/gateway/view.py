@@ -64,12 +64,13 @@ class View:
         infra, store = self._infra, self._infra.metrics.store
         self.timeline.advance()
         report, alerts = infra.health.report(), infra.alerts.active()
-        names = {tool.server: tool.name for tool in infra.registry.tools()}
         tools = Counter(tool.server for tool in infra.registry.tools())
         self._work_out_minutes([part.name for part in report.servers])
         servers = {part.name: self._server(part, tools[part.name]) for part in report.servers}
-        # What counts for one of a server's tools counts for all of them.
-        callable_now = sum(tools[server] for server, name in names.items() if infra.registry.is_available(name))
+        # What counts for one of a server's tools counts for all of them that are not refused.
+        refused = infra.registry.acceptance.refused
+        known = {server: infra.registry.availability_of(server) for server in tools}
+        callable_now = sum(tools[name] - refused[name] for name, state in known.items() if state and state.is_callable)
         circuits = Counter(server["circuit"] for server in servers.values())
         domains, totals = self._domains()
         for alert in alerts:

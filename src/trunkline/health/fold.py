@@ -17,6 +17,8 @@ from trunkline.events import (
     ConnectStarted,
     DependencyProbed,
     Event,
+    PinsChecked,
+    PinsReloaded,
     ServerProbed,
     SharedCacheFound,
     SharedCacheLost,
@@ -30,8 +32,10 @@ __all__ = ["SHARED_CACHE", "HealthFold"]
 SHARED_CACHE = "redis"
 """The cache that processes share, which tells of itself besides being probed."""
 _CONFIGURATION = "configuration"
+_PINS = "pins"
+"""What was accepted of tools: tools that differ from it, and a file of it that cannot be read."""
 _NEVER_DOWN = HealthPolicy(down_after=1_000_000)
-"""A refused configuration file degrades: the last good one is in force."""
+"""A refused file or tool degrades: the last good file is in force, and other tools can be called."""
 
 
 class HealthFold:
@@ -42,6 +46,7 @@ class HealthFold:
         self._wall = wall
         self._servers: dict[str, dict[str | None, Status]] = {}
         self._others: dict[str, Status] = {}
+        self._pins = {"file": "", "tools": ""}
         self._notes: dict[type[Event], Callable[[Any], None]] = {
             AttemptFinished: self._note_attempt,
             ConnectStarted: self._note_connecting,
@@ -53,6 +58,8 @@ class HealthFold:
             DependencyProbed: self._note_dependency,
             ConfigRejected: self._note_refused_file,
             ConfigReloaded: self._note_new_file,
+            PinsChecked: lambda event: self._note_pins("tools", event.reason),
+            PinsReloaded: lambda event: self._note_pins("file", event.problem),
             SharedCacheLost: lambda event: self._note_other(SHARED_CACHE, event.reason),
             SharedCacheFound: lambda _: self._note_other(SHARED_CACHE, ""),
         }
@@ -150,6 +157,14 @@ class HealthFold:
 
     def _note_new_file(self, _event: ConfigReloaded) -> None:
         self._others.pop(_CONFIGURATION, None)
+
+    def _note_pins(self, what: str, reason: str) -> None:
+        self._pins[what] = reason
+        told = "; ".join(reason for reason in self._pins.values() if reason)
+        if told:
+            self._others.setdefault(_PINS, Status(_NEVER_DOWN, self._wall())).note_bad(told, self._wall())
+        else:
+            self._others.pop(_PINS, None)
 
     def _note_good(self, server: str, replica: str | None, signs: int = 1) -> None:
         status = self._status(server, replica)

@@ -37,7 +37,8 @@ class HealthReport:
     """`healthy` when all are; `down` when no server works; `degraded` in between; `unknown` before anything is seen."""
     servers: tuple[DependencyHealth, ...]
     others: tuple[DependencyHealth, ...]
-    """What is no MCP server: shared caches, exporters, and the configuration file when a changed one was refused."""
+    """What is no MCP server: shared caches, exporters, the configuration file when a changed one was refused, and
+    tools that are not what was accepted."""
     loop_lag: float
     """Seconds the event loop woke late at the last look."""
 

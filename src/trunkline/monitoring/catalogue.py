@@ -113,6 +113,7 @@ COUNTERS: Final = (
     ("trunkline_fallbacks", "Calls answered by a substitute.", "fallbacks", ("domain", "fallback")),
     ("trunkline_tool_changes", "Listings that differed from the one before.", "tool_changes", ("mcp_server",)),
     ("trunkline_tool_drifts", "Tools that changed under the same name.", "tool_drifts", ("mcp_server",)),
+    ("trunkline_pin_mismatches", "Tools found to differ from what was accepted.", "pin_mismatches", ("mcp_server",)),
     ("trunkline_config_reloads", "Changed configurations, by what became of them.", "config", ("result",)),
     (
         "trunkline_answers_abandoned",

@@ -24,6 +24,8 @@ from trunkline.events import (
     Event,
     LoopLagged,
     ObserverFailed,
+    PinMismatched,
+    PinsReloaded,
     ReplicaEjected,
     ReplicaReadmitted,
     SharedCacheFound,
@@ -87,6 +89,11 @@ def _tools(event: ToolsChanged) -> _Told:
     return "plain", event.server, f"{event.total} tools: {', '.join(changes)}"
 
 
+def _mismatched(event: PinMismatched) -> _Told:
+    word = "is refused" if event.refused else "is not as accepted"
+    return "bad", event.server, f"tool {event.name} {word}: {event.reason}"
+
+
 def _alert(event: AlertChanged) -> _Told | None:
     if (
         event.inhibited_by
@@ -115,6 +122,10 @@ _TELL: Final[Mapping[type[Event], Callable[[Any], _Told | None]]] = {
     ReplicaReadmitted: lambda event: ("good", _about(event), f"replica asked again: {event.reason}"),
     ToolsChanged: _tools,
     ToolDrifted: lambda event: ("bad", event.server, f"tool {event.name} changed its definition"),
+    PinMismatched: _mismatched,
+    PinsReloaded: lambda event: (
+        ("bad", "pins", f"refused: {event.problem}") if event.problem else ("plain", "pins", "reloaded")
+    ),
     ConfigReloaded: _reloaded,
     ConfigRejected: lambda event: ("bad", "configuration", f"refused: {event.problems[0]}"),
     SharedCacheLost: lambda event: ("bad", "redis", f"lost: {event.reason}"),

@@ -34,6 +34,9 @@ from trunkline.events import (
     HedgeStarted,
     LoopLagged,
     ObserverFailed,
+    PinMismatched,
+    PinsChecked,
+    PinsReloaded,
     ReplicaEjected,
     ReplicaReadmitted,
     RequestRefused,
@@ -95,6 +98,17 @@ _RECORDS: Final[Mapping[type[Event], tuple[str, str, _Level]]] = {
     ),
     ToolsChanged: ("registry", "tools_changed", _INFO),
     ToolDrifted: ("registry", "tool_drifted", _INFO),
+    PinMismatched: ("registry", "pin_mismatched", _INFO),
+    PinsChecked: (
+        "registry",
+        "pins_checked",
+        lambda event: logging.WARNING if event.refused else logging.INFO,
+    ),
+    PinsReloaded: (
+        "config",
+        "pins_reloaded",
+        lambda event: logging.WARNING if event.problem else logging.INFO,
+    ),
     ServerProbed: ("health", "server_probed", _DEBUG),
     DependencyProbed: ("health", "dependency_probed", _DEBUG),
     AnswerAbandoned: (

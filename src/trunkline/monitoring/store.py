@@ -81,6 +81,7 @@ class MetricStore:
             "fallbacks": Tally("domain", "fallback", limit=max_series),
             "tool_changes": Tally("server", limit=max_series),
             "tool_drifts": Tally("server", limit=max_series),
+            "pin_mismatches": Tally("server", limit=max_series),
             "abandoned": Tally("path", "reason", limit=max_series),
             "refused": Tally("reason", limit=max_series),
             "config": Tally("result", limit=max_series),

@@ -21,6 +21,7 @@ from trunkline.policy.checks import require
 from trunkline.policy.gateway import GatewaySettings, JwtPolicy, LimitsPolicy, PrincipalPolicy
 from trunkline.policy.logs import LOG_LEVELS, LogFormat, LoggingPolicy, RepeatsPolicy, is_log_level
 from trunkline.policy.patterns import NamePatterns
+from trunkline.policy.pins import PinAction, PinPolicy, PinSettings
 from trunkline.policy.servers import Era, HealthPolicy, PoolPolicy, ServerPolicy
 from trunkline.policy.telemetry import OtlpPolicy, TelemetryPolicy
 from trunkline.policy.tools import DomainPolicy, FallbackPolicy, ToolPolicy
@@ -51,6 +52,9 @@ __all__ = [
     "NamePatterns",
     "OtlpPolicy",
     "OutlierPolicy",
+    "PinAction",
+    "PinPolicy",
+    "PinSettings",
     "PoolPolicy",
     "PrincipalPolicy",
     "RatePolicy",

@@ -15,6 +15,7 @@ from trunkline.policy.attempts import (
 )
 from trunkline.policy.cache import CachePolicy, ListingCachePolicy
 from trunkline.policy.checks import not_negative, positive, require
+from trunkline.policy.pins import PinPolicy
 
 __all__ = ["Era", "HealthPolicy", "PoolPolicy", "ServerPolicy"]
 
@@ -94,6 +95,8 @@ class ServerPolicy:
     cache: CachePolicy = field(default_factory=CachePolicy)
     """For tools that have none of their own, where this server is trusted and calls them read-only."""
     listings: ListingCachePolicy = field(default_factory=ListingCachePolicy)
+    pins: PinPolicy = field(default_factory=PinPolicy)
+    """What happens to tools that differ from what was accepted, where `trunkline.pins` names a file."""
     fallback: tuple[str, ...] = ()
     """Servers that are asked in turn when this one has no answer. They must have the tool under the same bare name."""
     reserve: float = 0.2

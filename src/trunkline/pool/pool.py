@@ -127,9 +127,12 @@ class Pool:
 
         Raises:
             ServerUnavailable: No connection could be had.
+            ToolRefused: What the server lists by now is not what was accepted.
             CallFailed: The attempt failed.
         """
         connection = self._ledger.best() or await self._wait_for_connection(call)
+        if call.recheck is not None:
+            call.recheck(self.server, call.target)
         self._ledger.lend(connection)
         started = clock.now()
         outcome, failure = "cancelled", None

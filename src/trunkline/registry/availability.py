@@ -39,7 +39,8 @@ class HistoryEntry:
     tool: str | None
     """As shown to callers; None for what concerns the whole server."""
     what: str
-    """`added`, `removed`, `listed`, `changed`, `drifted`, `renamed`, `duplicate`, `dropped` or a state."""
+    """`added`, `removed`, `listed`, `changed`, `drifted`, `renamed`, `duplicate`, `dropped`, `refused`, `unaccepted`
+    (differs from the pins file, and is allowed to), `accepted` or a state."""
     detail: str = ""
 
 
@@ -52,6 +53,6 @@ class RegistryChange:
     added: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
-    """Kept their names; their definitions differ in name, description, schemas or annotations."""
+    """Kept their names; their definitions differ, or they are refused, or no longer."""
     availability: Availability | None = None
     """The new state, for a change of kind `availability`."""

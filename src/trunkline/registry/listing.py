@@ -8,7 +8,7 @@ from typing import Final
 
 import mcp_types
 
-from trunkline.registry.tool import fingerprint
+from trunkline.registry.fingerprint import fingerprint
 from trunkline.registry.wording import listed
 
 __all__ = ["MAX_TOOLS", "Listing", "read_listing"]

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final
@@ -13,11 +11,12 @@ from typing import Any, Final
 import mcp_types
 
 from trunkline.policy import ServerPolicy, ToolPolicy
+from trunkline.registry.fingerprint import part_fingerprints
 from trunkline.registry.problems import RESULT
 from trunkline.registry.schema import SchemaValidator, compile_schema
 from trunkline.registry.wording import printable
 
-__all__ = ["MAX_NAME", "Tool", "fingerprint", "is_repeatable", "shown_name", "shown_prefix"]
+__all__ = ["MAX_NAME", "Tool", "is_repeatable", "shown_name", "shown_prefix"]
 
 MAX_NAME: Final = 128
 """Characters of a shown name (MCP 2025-11-25, "Tool Names")."""
@@ -52,6 +51,11 @@ class Tool:
         return None if schema is None else compile_schema(schema, RESULT).problems
 
     @cached_property
+    def parts(self) -> Mapping[str, str]:
+        """The fingerprint of each part of the definition, see `part_fingerprints`; taken at its first use."""
+        return part_fingerprints(self.definition)
+
+    @cached_property
     def shown(self) -> mcp_types.Tool:
         """The definition for listings: under the shown name, texts without control characters. Not to be changed."""
         told = self.definition
@@ -64,28 +68,6 @@ class Tool:
             title = printable(told.annotations.title)
             changes["annotations"] = told.annotations.model_copy(update={"title": title})
         return told.model_copy(update=changes)
-
-
-def fingerprint(definition: mcp_types.Tool) -> str:
-    """SHA-256, in hex, of what a model or a person relies on: name, description, schemas and annotations.
-
-    The input is canonical JSON (sorted keys, no spaces, ASCII) under the names MCP has on the wire. Raises
-    `ValueError` for a definition that has no JSON form, such as one that contains itself.
-    """
-    annotations = definition.annotations
-    relied_on = {
-        "name": definition.name,
-        "description": definition.description,
-        "inputSchema": definition.input_schema,
-        "outputSchema": definition.output_schema,
-        "annotations": None if annotations is None else annotations.model_dump(by_alias=True, exclude_none=True),
-    }
-    try:
-        canonical = json.dumps(relied_on, sort_keys=True, separators=(",", ":"))
-    except (TypeError, ValueError, RecursionError) as error:
-        msg = "the definition has no JSON form"
-        raise ValueError(msg) from error
-    return hashlib.sha256(canonical.encode("ascii")).hexdigest()
 
 
 def is_repeatable(definition: mcp_types.Tool, server: ServerPolicy, tool: ToolPolicy) -> bool:

@@ -8,16 +8,18 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 
 import mcp_types
 
 from trunkline.events import Emit, Event, ToolDrifted, ToolsChanged
 from trunkline.policy import ServerPolicy, ToolPolicy
+from trunkline.registry.acceptance import Acceptance
 from trunkline.registry.availability import Availability, AvailabilityState, HistoryEntry, RegistryChange
 from trunkline.registry.chronicle import Chronicle
-from trunkline.registry.listing import MAX_TOOLS, Listing, read_listing
+from trunkline.registry.known_server import KnownServer
+from trunkline.registry.listing import read_listing
 from trunkline.registry.names import Names
+from trunkline.registry.pins import Pins
 from trunkline.registry.tool import Tool, shown_prefix
 from trunkline.registry.tool_policies import ToolPolicies
 from trunkline.registry.wording import difference, shortened
@@ -29,37 +31,12 @@ def _ignore(_event: Event) -> None:
     """Tell nobody."""
 
 
-@dataclass(slots=True)
-class _Server:
-    policy: ServerPolicy
-    availability: Availability
-    listing: Listing | None = None
-    remembered: dict[str, str] = field(default_factory=dict)
-    """Fingerprints by the server's own names, kept when a tool goes: it may come back as something else."""
-
-    def drifted(self, listing: Listing) -> dict[str, str]:
-        """The tools of a new listing that differ from what is remembered, with their old fingerprints."""
-        known = self.remembered
-        return {target: known[target] for target, now in listing.fingerprints.items() if known.get(target, now) != now}
-
-    def take(self, listing: Listing) -> bool:
-        """Keep a new listing; returns whether it differs from the one before."""
-        old, self.listing = self.listing, listing
-        for target, print_of in listing.fingerprints.items():
-            # Renewed memories go to the end, so that the oldest are the first to be dropped.
-            self.remembered.pop(target, None)
-            self.remembered[target] = print_of
-        for target in list(self.remembered)[: -2 * MAX_TOOLS]:
-            del self.remembered[target]
-        return old is None or list(old.definitions.items()) != list(listing.definitions.items())
-
-
 class ToolRegistry:
     """Tools of all servers under the names callers use.
 
-    `emit` takes `ToolsChanged` and `ToolDrifted`; `tools` are policies by shown name or pattern, see `ToolPolicies`;
-    `wall` gives seconds since the epoch, for what people read. Every `now` is in seconds on the event loop's clock, for
-    events; where it may be left out, the latest one known counts.
+    `emit` takes what changes (`ToolsChanged`, `ToolDrifted`, `PinMismatched`, `PinsChecked`); `tools` are policies by
+    shown name or pattern, see `ToolPolicies`; `wall` gives seconds since the epoch, for what people read. Every `now`
+    is in seconds on the event loop's clock, for events; where it may be left out, the latest one known counts.
     """
 
     def __init__(
@@ -74,9 +51,11 @@ class ToolRegistry:
         self._wall = wall
         self._now = 0.0
         self._born = wall()
-        self._servers: dict[str, _Server] = {}
+        self._servers: dict[str, KnownServer] = {}
         self._names = Names()
         self._chronicle = Chronicle(wall)
+        self.acceptance = Acceptance(wall)
+        """Which tools are refused because they are not what somebody accepted."""
 
     def __repr__(self) -> str:
         states = Counter(server.availability.state for server in self._servers.values())
@@ -106,7 +85,7 @@ class ToolRegistry:
         if name in self._servers:
             msg = f"the server {name!r} is in the registry already"
             raise ValueError(msg)
-        self._servers[name] = _Server(policy, Availability("unknown", self._wall(), "not listed so far"))
+        self._servers[name] = KnownServer(policy, Availability("unknown", self._wall(), "not listed so far"))
         self._chronicle.note(name, "added")
 
     def remove_server(self, name: str, now: float | None = None) -> None:
@@ -132,6 +111,11 @@ class ToolRegistry:
                 self._servers[name].policy = policy
         if tools is not None:
             self._policies = ToolPolicies(tools)
+        self._rename(now)
+
+    def set_pins(self, pins: Pins | None, now: float | None = None) -> None:
+        """Compare every tool with `pins` from now on, as its server's policy says; None for no comparison."""
+        self.acceptance.pins = pins
         self._rename(now)
 
     def update(self, server: str, listing: Sequence[mcp_types.Tool], now: float) -> None:
@@ -175,8 +159,11 @@ class ToolRegistry:
         return self._names.tools
 
     def definitions(self) -> list[mcp_types.Tool]:
-        """Every known tool as a listing shows it: under its shown name, without control characters."""
-        return [tool.shown for tool in self._names.tools]
+        """Every known tool as a listing shows it: under its shown name, without control characters.
+
+        Without those that are refused: a model is to read nothing of them.
+        """
+        return [tool.shown for tool in self._names.tools if not self.acceptance.is_refused(tool)]
 
     def get(self, name: str) -> Tool | None:
         """The tool of a shown name, or of a server's own name while only one tool has it; None otherwise."""
@@ -215,7 +202,15 @@ class ToolRegistry:
         tool = self._names.find(name)
         if tool is None:
             return Availability("unknown", self._born, "no tool of that name is known")
+        found = self.acceptance.of(tool)
+        if found is not None and found.is_refused:
+            return Availability("unavailable", found.since, f"refused: {found.reason}; accept it: {found.command}")
         return self._servers[tool.server].availability
+
+    def availability_of(self, server: str) -> Availability | None:
+        """Whether a server's tools can be called, apart from those refused; None for a server that is not known."""
+        known = self._servers.get(server)
+        return None if known is None else known.availability
 
     def _rename(self, now: float | None, *, also: str = "", drifted: Mapping[str, str] | None = None) -> None:
         """Build all names anew, then tell what differs: one server's change can move names of another.
@@ -232,6 +227,7 @@ class ToolRegistry:
         self._chronicle.note_tools(
             "renamed", ((new.by_name[name].server, name, f"{wanted} is taken") for name, wanted in taken.items())
         )
+        judged = self.acceptance.compare(new.tools, lambda server: self._servers[server].policy.pins)
         for server in dict.fromkeys([*self._servers, *([also] if also else [])]):
             before, after = dict.fromkeys(old.of_server(server)), dict.fromkeys(new.of_server(server))
             added = tuple(name for name in after if name not in before)
@@ -244,6 +240,8 @@ class ToolRegistry:
             self._chronicle.note_tools("drifted", ((server, tool.name, "its definition changed") for tool in changed))
             for tool in changed:
                 self._emit(ToolDrifted(self._now, server, tool.name, moved[tool.target], tool.fingerprint))
-            if added or removed or changed:
-                names = tuple(tool.name for tool in changed)
+            others = [tool for tool in judged if tool.server == server and tool.name in before]
+            if added or removed or changed or others:
+                names = tuple(dict.fromkeys(tool.name for tool in (*changed, *others)))
                 self._chronicle.tell(RegistryChange("tools", server, added, removed, names))
+        self.acceptance.tell(judged, self._chronicle, self._emit, self._now)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from mcp_types import INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND
 
 from trunkline.call import Delivery
-from trunkline.errors import CallFailed, DeadlineExceeded, InvalidArguments, ServerError, ToolNotFound
+from trunkline.errors import CallFailed, DeadlineExceeded, InvalidArguments, ServerError, ToolNotFound, ToolRefused
 
 if TYPE_CHECKING:
     from trunkline.errors import CallError
@@ -91,8 +91,9 @@ def may_serve_kept(error: CallError) -> bool:
     """Whether an older answer may stand in for one that ended in `error`.
 
     Not where the server has one and it is no: the question is wrong, the thing is gone, or it is not for this caller.
+    Nor where the tool is refused: it may have been another one already when it answered.
     """
-    if isinstance(error, InvalidArguments):
+    if isinstance(error, (InvalidArguments, ToolRefused)):
         return False
     if isinstance(error, ServerError):
         is_no = error.status is not None and 400 <= error.status < 500 and error.status not in _MAY_PASS

@@ -173,6 +173,7 @@ def test_a_servers_page_has_its_tools_then_failed_and_slow_calls_with_where_they
     assert heads == sorted(heads)
     assert re.search(r"orders_append +unavailable +2,408 +7.9 % +50 ms +no", text)
     assert re.search(r"orders_echo +available +0 +- +- +yes", text)
+    assert re.search(r"orders_wipe +refused +0 +- +- +no", text)
     assert re.search(
         r"orders_append +ConnectionLost +31 ms +yes +checkout +1 +bypass +- +0af7651916cd43dd8448eb21", text
     )

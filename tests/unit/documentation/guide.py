@@ -27,7 +27,7 @@ class Guide:
     def run_examples(self) -> subprocess.CompletedProcess[str]:
         """Run them with pytest, as a reader would."""
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"docs_src/{self.name}"]
-        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=110, check=False)
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280, check=False)
 
     def code_of_no_example(self) -> list[str]:
         """Lines of Python in the guide that are run nowhere."""

@@ -18,6 +18,7 @@ TABLES = {
     "logging": ["LoggingPolicy", "RepeatsPolicy"],
     "security": ["LimitsPolicy"],
     "opentelemetry": ["TelemetryPolicy", "OtlpPolicy"],
+    "pinning": ["PinPolicy", "PinSettings"],
 }
 """The policies whose settings a guide has to tell, each in a table."""
 

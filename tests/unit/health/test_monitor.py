@@ -24,6 +24,8 @@ from trunkline.events import (
     DependencyProbed,
     Event,
     LoopLagged,
+    PinsChecked,
+    PinsReloaded,
     ServerProbed,
     SharedCacheFound,
     SharedCacheLost,
@@ -207,6 +209,21 @@ def test_a_refused_configuration_degrades_until_a_good_one_comes() -> None:
     assert report.others[0].reason == "the changed file is not in force: line 3: unknown key"
     monitor.observe(ConfigReloaded(0.0, "trunkline.toml", (), (), ()))
     assert monitor.report().state == "healthy"
+
+
+def test_tools_that_are_refused_and_a_broken_pins_file_degrade_each_until_it_is_mended() -> None:
+    monitor, _ = watching()
+    monitor.observe(OPENED)
+    monitor.observe(PinsChecked(0.0, 1, "1 tool is refused"))
+    for _ in range(10):
+        monitor.observe(PinsReloaded(0.0, "trunkline.pins.json", "it has vanished"))
+    report = monitor.report()
+    assert (report.state, report.is_ready) == ("degraded", True)
+    assert [(part.name, part.reason) for part in report.others] == [("pins", "it has vanished; 1 tool is refused")]
+    monitor.observe(PinsChecked(0.0, 0, ""))
+    assert monitor.report().others[0].reason == "it has vanished"
+    monitor.observe(PinsReloaded(0.0, "trunkline.pins.json", ""))
+    assert (monitor.report().state, monitor.report().others) == ("healthy", ())
 
 
 async def test_a_well_server_is_probed_at_its_interval_with_jitter() -> None:

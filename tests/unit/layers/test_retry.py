@@ -24,6 +24,7 @@ from trunkline.errors import (
     ServerError,
     ServerUnavailable,
     ToolNotFound,
+    ToolRefused,
 )
 from trunkline.events import Event, RetryScheduled
 from trunkline.layers.retry import RetryLayer
@@ -65,6 +66,7 @@ NEVER: dict[str, Make] = {
     "answered with no result": lambda: InvalidResult("what?"),
     "wrong arguments": lambda: InvalidArguments("no"),
     "no such tool": lambda: ToolNotFound("no"),
+    "not what was accepted": lambda: ToolRefused("no"),
     "circuit open": lambda: CircuitOpen("no", retry_after=1.0),
     "bulkhead full": lambda: BulkheadFull("no"),
     "no connection": lambda: ServerUnavailable("no"),

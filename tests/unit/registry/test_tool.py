@@ -1,4 +1,4 @@
-"""A tool's shown name, its fingerprint and whether it may run twice."""
+"""A tool's shown name, and whether it may run twice."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from mcp_types import Tool as Definition
 from mcp_types import ToolAnnotations
 
 from trunkline.policy import ServerPolicy, ToolPolicy
-from trunkline.registry.tool import MAX_NAME, Tool, fingerprint, is_repeatable, shown_name, shown_prefix
+from trunkline.registry.fingerprint import fingerprint
+from trunkline.registry.tool import MAX_NAME, Tool, is_repeatable, shown_name, shown_prefix
 
 
 def definition(name: str = "search", **fields: Any) -> Definition:
@@ -59,35 +60,6 @@ def test_a_tool_may_run_twice_by_configuration_or_by_a_trusted_annotation(
 ) -> None:
     server = ServerPolicy(trust_annotations=trusted)
     assert is_repeatable(definition(annotations=hints), server, ToolPolicy(idempotent=idempotent)) is repeatable
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"name": "other"},
-        {"description": "other"},
-        {"input_schema": {"type": "object", "required": ["a"]}},
-        {"output_schema": {"type": "object"}},
-        {"annotations": ToolAnnotations(read_only_hint=True)},
-    ],
-)
-def test_a_change_of_anything_relied_on_changes_the_fingerprint(change: dict[str, Any]) -> None:
-    assert fingerprint(definition(**change)) != fingerprint(definition())
-
-
-def test_the_fingerprint_depends_neither_on_the_order_of_keys_nor_on_the_title() -> None:
-    one = definition(input_schema={"type": "object", "properties": {}}, title="One")
-    two = definition(input_schema={"properties": {}, "type": "object"})
-    assert fingerprint(one) == fingerprint(two)
-    assert len(fingerprint(one)) == 64
-
-
-def test_a_definition_that_contains_itself_has_no_fingerprint() -> None:
-    looped: dict[str, Any] = {"type": "object"}
-    given = definition(input_schema=looped)
-    given.input_schema["properties"] = given.input_schema
-    with pytest.raises(ValueError, match="no JSON form"):
-        fingerprint(given)
 
 
 def test_the_definition_for_listings_has_the_shown_name_and_no_control_characters() -> None:

@@ -13,8 +13,8 @@ from trunkline.errors import ToolNotFound
 from trunkline.events import Event, ToolDrifted, ToolsChanged
 from trunkline.policy import ServerPolicy, ToolPolicy
 from trunkline.registry import RegistryChange, ToolRegistry
+from trunkline.registry.fingerprint import fingerprint
 from trunkline.registry.listing import MAX_TOOLS
-from trunkline.registry.tool import fingerprint
 
 PLAIN = ServerPolicy()
 

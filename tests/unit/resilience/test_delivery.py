@@ -15,6 +15,7 @@ from trunkline.errors import (
     ServerError,
     ServerUnavailable,
     ToolNotFound,
+    ToolRefused,
 )
 from trunkline.resilience.delivery import may_fall_back, may_retry, may_serve_kept
 
@@ -86,6 +87,7 @@ def test_what_was_answered_is_never_retried(error: CallError, *, repeatable: boo
         BulkheadFull("full"),
         InvalidArguments("wrong"),
         ToolNotFound("unknown"),
+        ToolRefused("changed"),
         ServerUnavailable("away"),
     ],
     ids=lambda error: error.code,
@@ -182,6 +184,7 @@ def test_the_callers_own_mistake_never_falls_over(error: CallError, repeatable: 
         (ServerError("slow", status=408, delivery=Delivery.REFUSED), True),
         (ServerError("broken", status=500, delivery=Delivery.UNKNOWN), True),
         (InvalidArguments("n"), False),
+        (ToolRefused("it may have been another one already when it answered"), False),
         (ServerError("bad request", status=400, delivery=Delivery.REFUSED), False),
         (ServerError("arguments", error_code=-32602), False),
         (ServerError("no such resource", error_code=-32002), False),

@@ -52,6 +52,8 @@ def _state(name: str, row: Mapping[str, Any], at: float, width: int) -> Iterator
 
 
 def _availability(tool: Row) -> str:
+    if (tool["mismatch"] or {}).get("is_refused"):
+        return "refused"
     return plain(tool["availability"]["state"])
 
 

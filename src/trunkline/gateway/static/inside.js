@@ -39,7 +39,7 @@ function entries(title, none, found, at) {
 
 function registry(told, at) {
   return [element("h2", `Registry: ${count(told.tools, "tool")}`),
-    ...entries("Drift: definitions that changed", "No tool has changed its definition since the gateway was started.", told.drift, at),
+    ...entries("Drift: definitions that changed, or differ from what was accepted", "No tool has changed its definition since the gateway was started.", told.drift, at),
     ...entries("Availability", "Nothing so far.", told.availability, at),
     ...entries("Other changes", "Nothing so far.", told.changes, at)];
 }

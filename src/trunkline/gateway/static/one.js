@@ -26,11 +26,17 @@ function calls(title, none, found, at) {
   return [...parts, table(title, columns, rows)];
 }
 
+// A tool that is not as it was accepted says what differs: refused, or allowed to by the policy.
+function callable({ availability, mismatch }) {
+  const mark = stateMark(AVAILABLE[availability.state] || "unknown", mismatch?.is_refused ? "refused" : availability.state);
+  return mismatch ? [mark, element("span", `${mismatch.reason}; accept it: ${mismatch.command}`, { class: "why" })] : [mark];
+}
+
 function tools(told) {
   const columns = [{ name: "Tool" }, { name: "Can be called" }, { name: "May run twice" }, { name: "Calls", number: true }, { name: "Errors", number: true }, { name: "p50", number: true }, { name: "p95", number: true }, { name: "p99", number: true }];
   const rows = told.tools.map((tool) => [
     element("span", null, {}, element("span", tool.name), element("span", tool.description, { class: "why" })),
-    stateMark(AVAILABLE[tool.availability.state] || "unknown", tool.availability.state),
+    element("span", null, {}, ...callable(tool)),
     tool.repeatable ? "yes" : "no", String(tool.calls), percent(tool.error_ratio), duration(tool.p50), duration(tool.p95), duration(tool.p99),
   ]);
   const title = `${count(told.tools.length, "tool")}, last ten minutes`;
