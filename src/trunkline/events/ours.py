@@ -108,7 +108,8 @@ class RequestRefused(Event):
 
     reason: str
     """`unauthenticated`, `forbidden`, `wrong_host`, `wrong_origin`, `too_many_requests`, `too_many_connections`,
-    `too_many_sessions`, `head_too_large`, `too_large`, `too_slow` or `malformed`."""
+    `unavailable` (no session is free, or the issuer's keys are away), `head_too_large`, `too_large`, `too_slow` or
+    `malformed`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,7 +127,8 @@ class Guard:
                 if message["status"] in _REFUSALS:
                     self._tell(_REFUSALS[message["status"]])
                 elif message["status"] == 503 and scope["path"] == "/mcp":
-                    self._tell("too_many_sessions")
+                    # No session is free, or nobody can be recognised: by its path, as readiness is 503 too.
+                    self._tell("unavailable")
             await send(message)
 
         await self.app(scope, receive, send_with_headers)

@@ -61,6 +61,6 @@ async def test_sessions_are_bounded_and_who_finds_no_room_is_counted() -> None:
     async with gateway("lab", settings=few) as (infra, client):
         answers = [await client.post("/mcp", json=start, headers=headers) for _ in range(3)]
         assert [answer.status_code for answer in answers] == [200, 200, 503]
-        assert infra.metrics.store.counts("refused") == {("too_many_sessions",): 1}
+        assert infra.metrics.store.counts("refused") == {("unavailable",): 1}
         await client.delete("/mcp", headers={"Mcp-Session-Id": answers[0].headers["mcp-session-id"]})
         assert (await client.post("/mcp", json=start, headers=headers)).status_code == 200
