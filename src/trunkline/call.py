@@ -1,7 +1,7 @@
 """One call, its answer, and the two function types everything else is made of.
 
 The whole model in one sentence: a *service* answers a call, a *layer* stands in front of a service, and a
-stack is a list of layers over a service. Bottom of the tree: imports nothing of ours.
+stack is a list of layers over a service. Bottom of the tree, with what passes beside a call.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from typing import Any, Literal, Protocol, TypeAlias
 
 from mcp_types import CallToolResult, Result
 from pydantic import PrivateAttr
+
+from trunkline.exchange import Exchange
 
 __all__ = [
     "CURRENT_CALL",
@@ -152,6 +154,8 @@ class Call:
     """Whether it was made inside a tracked domain operation, which counts the domain's request itself."""
     span: Span | None = None
     """Its place in a trace, for attempts to begin theirs below; None where nobody traces."""
+    exchange: Exchange | None = None
+    """Who can be asked while it is made, and in which round it is; None where nobody can."""
 
     server: str = ""
     """The configured server this call is routed to; empty until it is known."""

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from trunkline import clock
 from trunkline.call import CURRENT_DOMAIN, UNATTRIBUTED, Call, Method
+from trunkline.exchange import Exchange
 from trunkline.policy import ServerPolicy
 
 __all__ = ["Caller"]
 
+_MAY_ASK: Final = frozenset({"tools/call", "prompts/get", "resources/read"})
+"""What a server may want to know something for before it answers (MCP 2026-07-28, "Multi round-trip requests")."""
 _DEFAULT_TIMEOUT = ServerPolicy().timeout
 
 
@@ -25,6 +28,8 @@ class Caller:
     """Whom they are recorded under; None takes the enclosing tracked operation's."""
     principal: str | None = None
     """Whom they are made for."""
+    exchange: Exchange | None = None
+    """With whom, where it is somebody who can be asked: then for one call only."""
 
     def new_call(
         self,
@@ -48,4 +53,5 @@ class Caller:
             deadline=now + (_DEFAULT_TIMEOUT if timeout is None else timeout),
             principal=self.principal,
             tracked=domain == tracked,
+            exchange=self.exchange if method in _MAY_ASK else None,
         )

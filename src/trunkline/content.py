@@ -10,6 +10,7 @@ import mcp_types as types
 
 from trunkline.call import Method
 from trunkline.errors import CallError, ToolNotFound
+from trunkline.exchange import InputRequired
 from trunkline.fleet import Fleet
 from trunkline.registry.catalogue import Catalogue
 
@@ -114,7 +115,9 @@ def _has_resources(capabilities: types.ServerCapabilities) -> bool:
 
 
 def expect(result: types.Result, kind: type[ResultT]) -> ResultT:
-    """The result, known to be of its kind; raises `TypeError` for a bug of ours."""
+    """The result, known to be of its kind; raises `TypeError` for a bug of ours, and `InputRequired` for questions."""
+    if isinstance(result, types.InputRequiredResult):
+        raise InputRequired(result)
     if not isinstance(result, kind):
         raise TypeError(f"expected {kind.__name__}, got {type(result).__name__}")
     return result

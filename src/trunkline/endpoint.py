@@ -8,12 +8,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import urlsplit, urlunsplit
 
 from trunkline.call import Place
-from trunkline.policy import ServerPolicy, require
+from trunkline.policy import ClientCredentials, ServerPolicy, require
 from trunkline.secrets import Secrets, secrets_in
+
+if TYPE_CHECKING:
+    import httpx2
 
 __all__ = [
     "Endpoint",
@@ -63,6 +66,8 @@ class HttpEndpoint:
 
     url: str = field(repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    auth: ClientCredentials | httpx2.Auth | None = field(default=None, repr=False)
+    """How requests are authorised beyond the headers: by tokens for client credentials, or by a flow of your own."""
     hidden: tuple[str, ...] = field(default=(), repr=False, compare=False)
     """Values that are secrets although it cannot be seen where they stand: those that variables gave."""
     secrets: Secrets = field(init=False, repr=False, compare=False)
@@ -80,11 +85,21 @@ class HttpEndpoint:
         parts = urlsplit(self.url)
         return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
+    @property
+    def has_credentials(self) -> bool:
+        """Whether its headers authorise its requests."""
+        return any(name.lower() == "authorization" for name in self.headers)
+
     def __post_init__(self) -> None:
         # A mistaken address may hold a credential like any other.
         shown = self.url.partition("#")[0].partition("?")[0].rpartition("@")[2]
         require(self.url.startswith(("http://", "https://")), "url", shown, "an http:// or https:// address")
-        given = secrets_in({"url": self.url, "headers": self.headers})
+        require(self.auth is None or not self.has_credentials, "auth", "it and an Authorization header", "one of both")
+        own: tuple[str, ...] = ()
+        if isinstance(self.auth, ClientCredentials):
+            require(bool(self.auth.client_id), "auth", "no client_id", "one")
+            own = self.auth.secret_values
+        given = (*own, *secrets_in({"url": self.url, "headers": self.headers}))
         object.__setattr__(self, "secrets", Secrets((*self.hidden, *given)))
 
 

@@ -9,7 +9,7 @@
     │   ├── CircuitOpen          the server keeps failing; `retry_after` says when to come back
     │   ├── BulkheadFull         too many calls wait for this server already
     │   ├── RateLimited          the server is sent as much as it may be sent already
-    │   └── ServerUnavailable    no connection to the server could be had
+    │   └── ServerUnavailable    no connection to the server could be had, or no token for it
     ├── CallFailed               sent: the tool may have run, unless `may_have_run` says otherwise
     │   ├── AttemptTimeout       no answer within one attempt's timeout
     │   ├── ConnectionLost       the connection ended before the answer
@@ -145,7 +145,7 @@ class RateLimited(CallRejected):
 
 
 class ServerUnavailable(CallRejected):
-    """No connection to the server could be had in time."""
+    """No connection to the server could be had in time, or no token that it asks for."""
 
 
 class CallFailed(CallError):

@@ -225,10 +225,10 @@ class Fleet:
             if not await self._heard_more(call):
                 raise
             tool = self._registry.resolve(call.name)
-        call.server, call.target, call.repeatable = tool.server, tool.target, tool.repeatable
+        is_first = call.exchange is None or not call.exchange.is_resumed  # what somebody answered is used once
+        call.server, call.target, call.repeatable = tool.server, tool.target, tool.repeatable and is_first
         call.problems, call.result_problems = tool.validator.problems, tool.result_problems
-        if call.attempt_timeout is None:
-            call.attempt_timeout = tool.policy.attempt_timeout
+        call.attempt_timeout = tool.policy.attempt_timeout if call.attempt_timeout is None else call.attempt_timeout
 
     async def _heard_more(self, call: Call) -> bool:
         """Wait for servers that may have the tool and have not been reached yet; whether another look is worth it.

@@ -9,7 +9,6 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from types import TracebackType
 from typing import Any, Self
 
 import anyio
@@ -24,6 +23,7 @@ from trunkline.client_stack import client_stack
 from trunkline.content import Content, expect
 from trunkline.endpoint import Endpoint, ServerSettings, settings_of
 from trunkline.events import Observer
+from trunkline.exchange import Exchange
 from trunkline.fallbacks import FallbackFunction, Fallbacks
 from trunkline.fleet import Fleet
 from trunkline.health.monitor import HealthMonitor
@@ -72,10 +72,11 @@ class EnhancedMCPClient:
         self.registry = ToolRegistry(emit=self.bus.emit, tools=tools or {})
         self._rng = rng or random.Random()  # jitter and request ids, not secrets
         self._servers = settings_of(servers)
-        self._health = HealthMonitor(emit=self.bus.emit, rng=self._rng)
-        self.bus.subscribe(self._health.observe, self._health.kinds)
+        self.monitor = HealthMonitor(emit=self.bus.emit, rng=self._rng)
+        """Watches the servers."""
+        self.bus.subscribe(self.monitor.observe, self.monitor.kinds)
         self.cache = cache or CacheManager(emit=self.bus.emit, rng=rng)
-        self.fleet = Fleet(self.registry, self._health, emit=self.bus.emit, rng=self._rng, cache=self.cache)
+        self.fleet = Fleet(self.registry, self.monitor, emit=self.bus.emit, rng=self._rng, cache=self.cache)
         self.bus.subscribe(AvailabilityFold(self.registry, self.fleet.replicas_of), AvailabilityFold.kinds)
         ladder = Fallbacks(self.fleet, self.registry, fallbacks or {})
         caching = self.fleet.caching
@@ -101,12 +102,7 @@ class EnhancedMCPClient:
             raise
         return self
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None = None,
-        exc: BaseException | None = None,
-        traceback: TracebackType | None = None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         with anyio.CancelScope(shield=True):
             await self.fleet.stop()
             await self.cache.stop()
@@ -115,14 +111,9 @@ class EnhancedMCPClient:
         """Leave, where `async with` does not fit."""
         await self.__aexit__()
 
-    @property
-    def monitor(self) -> HealthMonitor:
-        """Watches the servers."""
-        return self._health
-
     def health(self) -> HealthReport:
         """The last known health of everything. A plain read: no I/O."""
-        return self._health.report()
+        return self.monitor.report()
 
     def for_domain(self, domain: str) -> EnhancedMCPClient:
         """The same client, bound to a domain: its calls are recorded under it."""
@@ -134,6 +125,10 @@ class EnhancedMCPClient:
         Take the name from a verified credential, such as a user's id, never from what a request says of itself.
         """
         return self._bound(replace(self._caller, principal=name))
+
+    def for_exchange(self, exchange: Exchange) -> EnhancedMCPClient:
+        """The same client, bound to somebody who can be asked, for one call; raises `InputRequired` beside the rest."""
+        return self._bound(replace(self._caller, exchange=exchange))
 
     def _bound(self, caller: Caller) -> EnhancedMCPClient:
         bound = object.__new__(type(self))
@@ -197,6 +192,10 @@ class EnhancedMCPClient:
         await self.fleet.wait_settled(self._opened_at + _STARTUP)
         server = await self._content.find_resource(uri, self._ask)
         return expect(await self._ask("resources/read", server, uri, meta=meta), types.ReadResourceResult)
+
+    async def watch_resource(self, uri: str, *, wanted: bool = True) -> None:
+        """Have the server of a resource tell of its updates, by `ResourceUpdated` events, or no longer."""
+        self.fleet.stacks[await self._content.find_resource(uri, self._ask)].watch(uri, wanted=wanted)
 
     async def list_prompts(self, *, cursor: str | None = None) -> types.ListPromptsResult:
         """Every prompt of every server that can be reached, under its full name, in one page."""

@@ -80,6 +80,10 @@ class ServerStack:
             )
 
         self.replicas = tuple(replica(name, endpoint) for name, endpoint in settings.places.items())
+        self.watched: frozenset[str] = frozenset()
+        """Resources whose updates it tells of."""
+        for uri in () if before is None else before.watched:
+            self.watch(uri, wanted=True)
         self.budget = RetryBudget(policy.retry)
         names = [replica.label for replica in self.replicas]
         self._outliers = Outliers(policy.outlier, names, rng=rng, on_change=self._tell_ejection)
@@ -129,6 +133,12 @@ class ServerStack:
     async def wait_ready(self, call: Call) -> None:
         """Wait until a call could be sent; raises `ServerUnavailable` as a call would."""
         await first_ready([replica.pool for replica in self.replicas], call, self.settings.policy.attempt_timeout)
+
+    def watch(self, uri: str, *, wanted: bool) -> None:
+        """Have the server tell of a resource's updates, wherever it runs, or no longer."""
+        self.watched = self.watched | {uri} if wanted else self.watched - {uri}
+        for replica in self.replicas:
+            replica.pool.watched.set(uri, wanted=wanted)
 
     def leads(self, name: str | None) -> bool:
         """Whether a replica's listing counts: replicas may differ for a while, so the first that is ready has it."""

@@ -267,7 +267,10 @@ async def test_one_signal_ends_it_within_five_seconds_and_leaves_no_process(
     program, arguments = stdio_command()
     time_server = {"command": server("mcp-server-time"), "args": ["--local-timezone", "UTC"]}
     stubborn = {"command": program, "args": [*arguments, "--refuse-sigterm"]}
-    config.write_text(json.dumps({"mcpServers": {"time": time_server, "stubborn": stubborn}}), "utf-8")
+    # SIGTERM would wait for the call otherwise, which is test_draining's to see; Ctrl-C does not.
+    table = {"gateway": {"drain": {"timeout": 0}}} if number == signal.SIGTERM else {}
+    servers = {"time": time_server, "stubborn": stubborn}
+    config.write_text(json.dumps({"mcpServers": servers, "trunkline": table}), "utf-8")
     port = free_port()
     process = subprocess.Popen(  # noqa: ASYNC220 - started at once, read after its end
         [sys.executable, "-m", "trunkline", "serve", str(config), "--port", str(port)],

@@ -122,7 +122,7 @@ async def test_health_says_what_is_wrong_with_each_server_and_each_heals_by_itse
         "dead": "ConnectError",
         "silent": "no handshake and listing within 1.5 s",
         "stuck": "no handshake and listing within 1.5 s",
-        "closed": "HTTP 401, check the configured headers",
+        "closed": "HTTP 401, check the configured headers or auth",
         "crashing": "the server's process exited with status 3: no licence key",
         "healthy": "",
     }

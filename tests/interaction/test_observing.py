@@ -205,7 +205,8 @@ async def test_every_public_way_to_call_passes_the_clients_stack(era: Era, metho
 
 async def test_the_client_has_no_public_way_to_call_that_is_not_shown_here() -> None:
     named = {"call_tool", "list_resources", "list_resource_templates", "read_resource", "list_prompts", "get_prompt"}
-    quiet = {"list_tools", "for_domain", "for_principal", "health", "apply", "aclose", "complete"}
+    quiet = {"list_tools", "for_domain", "for_principal", "for_exchange", "health", "apply", "aclose", "complete"}
+    quiet |= {"watch_resource"}
     methods = {name for name, found in vars(EnhancedMCPClient).items() if callable(found) and name[0] != "_"}
     assert methods == named | quiet
 

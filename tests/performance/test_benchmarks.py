@@ -67,6 +67,18 @@ def test_reading_health_is_measured_while_every_dependency_hangs() -> None:
         assert re.search(rf"^{path} +[\d.]+ ms, p99 [\d.]+ ms", printed, re.MULTILINE), printed
 
 
+@pytest.mark.requirement("P9")
+def test_what_a_gateway_takes_at_rest_is_measured_and_how_soon_it_has_answered() -> None:
+    printed = run("gateway_at_rest.py", "--quick")
+    memory = re.search(r"^  memory at rest, RSS +([\d.]+) +\[[\d.]+ .. [\d.]+\] MB", printed, re.MULTILINE)
+    assert memory, printed
+    # Of memory the machine's load changes nothing.
+    assert float(memory[1]) <= 90
+    for what in ("start to first answer", "processor's time of it", "the servers' own start", "SIGTERM to its end"):
+        assert re.search(rf"^  {what} +[\d.]+ +\[[\d.]+ .. [\d.]+\] s$", printed, re.MULTILINE), printed
+    assert re.search(r"^  besides that +-?[\d.]+ .* s  goal 2.5 s", printed, re.MULTILINE), printed
+
+
 @pytest.mark.requirement("P3")
 def test_the_cost_of_a_hit_is_measured_beside_the_sdks_own_cache() -> None:
     printed = run("cache_hits.py", "--quick")

@@ -7,18 +7,19 @@ import re
 import resource
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.to_thread
 import httpx2
 
-from trunkline.testing.processes import free_port, stdio_command
+from trunkline.testing.processes import Option, free_port, stdio_command
 
-__all__ = ["RunningGateway", "running_gateway"]
+__all__ = ["RunningGateway", "entered_gateway", "running_gateway"]
 
 STARTUP = 40.0
 """Seconds until every server behind is connected: cold starts on a shared core are slow."""
@@ -81,17 +82,24 @@ class RunningGateway:
 
 @contextmanager
 def running_gateway(
-    folder: Path, *servers: str, others: dict[str, Any] | None = None, token: str | None = None, **table: Any
+    folder: Path,
+    *servers: str,
+    options: Mapping[str, Option] | None = None,
+    others: Mapping[str, Any] | None = None,
+    port: int | None = None,
+    token: str | None = None,
+    **table: Any,
 ) -> Iterator[RunningGateway]:
-    """A gateway in front of one faulty server for each name and of `others`, all connected.
+    """A gateway in front of one faulty server for each name, all connected.
 
-    `table` is the `trunkline` table; where it has principals, `token` is that of one who may watch.
+    `options` are the servers', `others` are entries for further servers, `table` is the `trunkline` table;
+    where that has principals, `token` is that of one who may watch.
     """
     config = folder / "mcp.json"
-    program, arguments = stdio_command()
-    named: dict[str, Any] = {name: {"command": program, "args": arguments} for name in servers} | (others or {})
+    program, arguments = stdio_command(**(options or {}))
+    named = {**{name: {"command": program, "args": arguments} for name in servers}, **(others or {})}
     config.write_text(json.dumps({"mcpServers": named, "trunkline": table}), "utf-8")
-    port, log = free_port(), folder / "log"
+    port, log = port or free_port(), folder / "log"
     with log.open("wb") as stderr:
         command = [sys.executable, "-m", "trunkline", "serve", str(config), "--port", str(port)]
         process = subprocess.Popen(command, stderr=stderr, stdin=subprocess.DEVNULL)
@@ -106,6 +114,17 @@ def running_gateway(
         finally:
             process.kill()
             process.wait(10)
+
+
+@asynccontextmanager
+async def entered_gateway(folder: Path, *servers: str, **given: Any) -> AsyncIterator[RunningGateway]:
+    """The same where a loop runs already: waiting for it has a loop of its own, in a thread."""
+    gateway = running_gateway(folder, *servers, **given)
+    running = await anyio.to_thread.run_sync(gateway.__enter__)
+    try:
+        yield running
+    finally:
+        gateway.__exit__(None, None, None)
 
 
 async def _connected(running: RunningGateway) -> None:

@@ -50,7 +50,10 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningGateway
         olga={"watch": True, "manage": True},
         hasty={"rate": 0.01, "burst": 2},
     )
-    ours = {"gateway": {"principals": told, "limits": LIMITS}, "logging": {"format": "json", "level": "debug"}}
+    ours: dict[str, Any] = {
+        "gateway": {"principals": told, "limits": LIMITS},
+        "logging": {"format": "json", "level": "debug"},
+    }
     with telltale.serving() as port:
         careless = {"url": f"http://127.0.0.1:{port}/mcp", "headers": {"Authorization": f"Bearer {UPSTREAM}"}}
         folder = tmp_path_factory.mktemp("attacked")

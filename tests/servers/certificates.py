@@ -24,12 +24,13 @@ class Certificates:
     key: Path
 
 
-def certificates(folder: Path) -> Certificates:
-    """Make them, for 127.0.0.1, valid today."""
+def certificates(folder: Path, name: str | None = None) -> Certificates:
+    """Make them, for 127.0.0.1 or else for a name alone, valid today."""
     made = Certificates(folder / "ca.pem", folder / "server.pem", folder / "server.key")
     issuer_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "a test's authority")])
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    place = x509.IPAddress(ip_address("127.0.0.1")) if name is None else x509.DNSName(name)
     today = datetime.now(UTC)
 
     def described(name: x509.Name, public: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
@@ -53,7 +54,7 @@ def certificates(folder: Path) -> Certificates:
     )
     server = (
         described(subject, key.public_key())
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([place]), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identity), critical=False)
     )
     made.authority.write_bytes(_pem(authority.sign(issuer_key, hashes.SHA256())))

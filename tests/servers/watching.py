@@ -15,7 +15,7 @@ from trunkline import EnhancedMCPClient, Infrastructure, StdioEndpoint, ToolResu
 from trunkline.events import Event
 from trunkline.testing.processes import Option, stdio_command
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 """Seconds any condition may take to come true: far more than it needs, on any machine."""
 _LOOK = 0.01
 """Seconds between two looks."""

@@ -12,6 +12,7 @@ from trunkline import (
     CacheManager,
     CachePolicy,
     CacheSettings,
+    ClientCredentials,
     EnhancedMCPClient,
     HttpEndpoint,
     Infrastructure,
@@ -84,7 +85,8 @@ def a_cache_by_hand() -> EnhancedMCPClient:
     assert_type(stats.bypassed, Mapping[str, int])
     kept = CachePolicy(ttl=300.0, stale=300.0, stale_if_error=3600.0, tags=("news",))
     policy = ServerPolicy(listings=ListingCachePolicy(min_ttl=10.0))
-    settings = ServerSettings("search", HttpEndpoint("https://search.internal/mcp"), policy)
+    auth = ClientCredentials("trunkline", "a-secret", scopes=("search:read",))
+    settings = ServerSettings("search", HttpEndpoint("https://search.internal/mcp", auth=auth), policy)
     return EnhancedMCPClient([settings], tools={"search_web": ToolPolicy(cache=kept)}, cache=cache)
 
 

@@ -155,6 +155,8 @@ def question_of(cache: CacheManager, plan: Plan, policy: CachePolicy, call: Call
         return "caller"
     if call.meta is not None and unusual_meta(call):
         return "meta"
+    if call.exchange is not None and call.exchange.is_resumed:
+        return "input"
     settings = cache.settings
     principal = settings.partition if call.principal is None else call.principal
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import replace
@@ -13,9 +12,9 @@ from urllib.parse import urlsplit
 from trunkline.config.lines import KeyPath
 from trunkline.config.policies import overlay
 from trunkline.config.report import Report
-from trunkline.policy import GatewaySettings, PrincipalPolicy
+from trunkline.policy import GatewaySettings, PrincipalPolicy, is_loopback
 
-__all__ = ["is_loopback", "read_gateway"]
+__all__ = ["read_gateway"]
 
 _PATH: Final[KeyPath] = ("trunkline", "gateway")
 _HOST: Final = re.compile(r"[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]")
@@ -70,11 +69,3 @@ def _check_address(jwks: str, report: Report) -> None:
         is_safe = False
     if not is_safe:
         report.mismatch((*_PATH, "jwt", "jwks"), "an https address (http on a loopback address only) or a path")
-
-
-def is_loopback(host: str) -> bool:
-    """Whether `host` is an address of this machine itself: `localhost`, 127.0.0.0/8 or ::1."""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 from trunkline.config.alerting import read_alerts
+from trunkline.config.authorization import with_auth
 from trunkline.config.caching import read_cache
 from trunkline.config.document import Document, parse, read_file
 from trunkline.config.gateway import read_gateway
@@ -149,6 +150,7 @@ def _servers(
 ) -> Mapping[str, ServerSettings]:
     defaults = overlay(ServerPolicy(), ours.get("defaults", {}), ("trunkline", "defaults"), report)
     policies: dict[str, ServerPolicy] = {}
+    places: dict[str, Endpoint] = {}
     replicas: dict[str, tuple[Endpoint, ...]] = {}
     for name, table in _section(ours, "servers", report).items():
         path = ("trunkline", "servers", name)
@@ -157,18 +159,21 @@ def _servers(
             known = f"servers: {', '.join(endpoints)}" if endpoints else "there are none"
             advice = f'did you mean "{near}"?' if near else known
             report.problem(path, f"no server of that name under mcpServers; {advice}")
-        policies[name] = overlay(defaults, table, path, report, elsewhere=("replicas",))
+        policies[name] = overlay(defaults, table, path, report, elsewhere=("replicas", "auth"))
         _check_trust(policies[name], table, path, report)
         endpoint = endpoints.get(name)
-        if endpoint is not None and isinstance(table, Mapping) and "replicas" in table:
-            replicas[name] = read_replicas(table["replicas"], endpoint, (*path, "replicas"), report)
+        if endpoint is not None and isinstance(table, Mapping):
+            if "auth" in table:
+                places[name] = endpoint = with_auth(endpoint, table["auth"], (*path, "auth"), report)
+            if "replicas" in table:
+                replicas[name] = read_replicas(table["replicas"], endpoint, (*path, "replicas"), report)
         for fallback in policies[name].fallback:
             _check_fallback(fallback, name, endpoints, (*path, "fallback"), report)
     for fallback in defaults.fallback:
         _check_fallback(fallback, "", endpoints, ("trunkline", "defaults", "fallback"), report)
     return MappingProxyType(
         {
-            name: ServerSettings(name, endpoint, policies.get(name, defaults), replicas.get(name, ()))
+            name: ServerSettings(name, places.get(name, endpoint), policies.get(name, defaults), replicas.get(name, ()))
             for name, endpoint in endpoints.items()
             if endpoint is not None
         }

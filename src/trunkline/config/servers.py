@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Literal
 
 from trunkline.config.endpoints import http_endpoint, is_address, stdio_endpoint
@@ -48,7 +49,8 @@ def read_servers(entries: object, environ: Mapping[str, str], report: Report) ->
 def read_replicas(entries: object, first: Endpoint, path: KeyPath, report: Report) -> tuple[Endpoint, ...]:
     """Return the further places of a server whose first place is `first`; the variables are replaced already.
 
-    An entry is an address, which is sent the same headers as the first, or a table with the keys of `mcpServers`.
+    An entry is an address, which is sent the same headers as the first, or a table with the keys of `mcpServers`. Both
+    are sent tokens by the same credentials, where the first is.
     """
     if not isinstance(entries, list):
         report.mismatch(path, "an array of addresses, or of tables as under mcpServers")
@@ -66,6 +68,8 @@ def read_replicas(entries: object, first: Endpoint, path: KeyPath, report: Repor
             endpoint = _endpoint(entry if "command" in entry else {"headers": headers, **entry}, at, report)
         if endpoint is None:
             continue
+        if isinstance(first, HttpEndpoint) and isinstance(endpoint, HttpEndpoint) and not endpoint.has_credentials:
+            endpoint = replace(endpoint, auth=first.auth)
         if endpoint in (first, *found):
             report.problem(at, "this place is named already; name each once")
         found.append(endpoint)

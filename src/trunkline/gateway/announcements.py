@@ -9,7 +9,7 @@ hence a bounded memory that forgets the session unused for the longest time.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Any, Final, TypeAlias
 
@@ -21,12 +21,15 @@ from mcp.server.subscriptions import (
     ListenHandler,
     PromptsListChanged,
     ResourcesListChanged,
+    ResourceUpdated,
     ServerEvent,
     ToolsListChanged,
 )
 from mcp_types import (
     PromptListChangedNotification,
     ResourceListChangedNotification,
+    ResourceUpdatedNotification,
+    ResourceUpdatedNotificationParams,
     ServerNotification,
     ToolListChangedNotification,
 )
@@ -65,7 +68,7 @@ class Announcements:
 
     async def remember(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
         """Server middleware: note whose handshake is done, and who was heard of last."""
-        key = "" if ctx.request is None else ctx.request.headers.get("mcp-session-id", "")
+        key = self.key_of(ctx)
         if ctx.method == "notifications/initialized":
             self._sessions[key] = ctx.session
             if len(self._sessions) > self._limit:
@@ -73,6 +76,23 @@ class Announcements:
         elif key in self._sessions:
             self._sessions.move_to_end(key)
         return await call_next(ctx)
+
+    def key_of(self, ctx: ServerRequestContext[Any, Any]) -> str:
+        """What a session is remembered by."""
+        return "" if ctx.request is None else ctx.request.headers.get("mcp-session-id", "")
+
+    def remembers(self, key: str) -> bool:
+        """Whether what is announced still reaches a session."""
+        return key in self._sessions
+
+    async def publish(self, event: ServerEvent, keys: Iterable[str] | None = None) -> None:
+        """Announce one change: to streams as far as they want to know, and to these sessions; None for all."""
+        await self._bus.publish(event)
+        notification = _for_sessions(event)
+        wanted = self._sessions if keys is None else [key for key in keys if key in self._sessions]
+        async with anyio.create_task_group() as tasks:
+            for key in list(wanted):
+                tasks.start_soon(_tell, self._sessions[key], notification)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -105,11 +125,7 @@ class Announcements:
             await anyio.sleep(_GATHER)
             kinds, self._pending, self._changed = list(self._pending), {}, anyio.Event()
             for kind in kinds:
-                await self._bus.publish(kind())
-                notification = _for_sessions(kind())
-                async with anyio.create_task_group() as tasks:
-                    for session in list(self._sessions.values()):
-                        tasks.start_soon(_tell, session, notification)
+                await self.publish(kind())
 
 
 async def _tell(session: ServerSession, notification: ServerNotification) -> None:
@@ -124,5 +140,7 @@ def _for_sessions(event: ServerEvent) -> ServerNotification:
             return ToolListChangedNotification()
         case PromptsListChanged():
             return PromptListChangedNotification()
+        case ResourceUpdated():
+            return ResourceUpdatedNotification(params=ResourceUpdatedNotificationParams(uri=event.uri))
         case _:
             return ResourceListChangedNotification()

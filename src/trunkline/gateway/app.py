@@ -20,12 +20,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from trunkline.config.gateway import is_loopback
 from trunkline.gateway import status
 from trunkline.gateway.audience import Audience
 from trunkline.gateway.authentication import Authentication
 from trunkline.gateway.bounds import Bounds
 from trunkline.gateway.caching import cache_routes
+from trunkline.gateway.draining import Drain
 from trunkline.gateway.guard import Guard, refusal, require_protection
 from trunkline.gateway.openapi import document
 from trunkline.gateway.principals import principal_of
@@ -34,7 +34,7 @@ from trunkline.gateway.viewing import Viewing
 from trunkline.infrastructure import Infrastructure
 from trunkline.monitoring.prometheus import PrometheusExporter
 from trunkline.monitoring.scrape import MetricsPage
-from trunkline.policy import GatewaySettings
+from trunkline.policy import GatewaySettings, is_loopback
 
 __all__ = ["build_app"]
 
@@ -52,13 +52,14 @@ _PAGE: Final = "index.html"
 def build_app(infra: Infrastructure, host: str, port: int, *, patience: float = 10.0) -> Starlette:
     """Return the application for `infra`, which whoever serves it has entered or is entering.
 
-    `host` and `port` are where it is served; `app.state.close_streams()` ends the streams that are open.
+    `host` and `port` are where it is served; `app.state.close_streams()` ends the streams that are open and lets no new
+    one begin; `app.state.drain` is how it ends without dropping anything.
     A reader that takes in nothing for `patience` seconds is hung up on, streams of MCP apart.
     Raises ConfigError where strangers would be served: `host` is no loopback address, and no principal is configured.
     """
     require_protection(host, infra.settings.gateway)
     server = build_server(infra)
-    manager, endpoint = http_endpoint(server, infra.settings.gateway.limits)
+    manager, admission, endpoint = http_endpoint(server, infra.settings.gateway.limits)
     viewing = Viewing(infra)
 
     @asynccontextmanager
@@ -66,13 +67,19 @@ def build_app(infra: Infrastructure, host: str, port: int, *, patience: float = 
         async with manager.run(), viewing.running():
             yield
 
+    def close_streams() -> None:
+        admission.close()
+        server.announcements.listen.close()
+        viewing.close()
+
+    drain = Drain(admission, close_streams)
     gateway_settings = _settings_of(infra)
 
     async def live(_request: Request) -> Response:
         return JSONResponse({"status": "ok"})
 
     async def ready(request: Request) -> Response:
-        is_ready, told = status.readiness(infra)
+        is_ready, told = status.readiness(infra, is_leaving=drain.is_leaving)
         if not principal_of(request.scope).policy.watch:
             told = {"status": told["status"]}
         return JSONResponse(told, 200 if is_ready else 503)
@@ -114,12 +121,8 @@ def build_app(infra: Infrastructure, host: str, port: int, *, patience: float = 
     )
     # An address with a slash too many is unknown, not moved.
     app.router.redirect_slashes = False
-
-    def close_streams() -> None:
-        server.announcements.listen.close()
-        viewing.close()
-
     app.state.close_streams = close_streams
+    app.state.drain = drain
     return app
 
 

@@ -6,6 +6,7 @@
     31004  ServerUnavailable    31014  ServerError
     31005  RateLimited          31015  InvalidResult
     31006  ToolRefused
+    31007  GatewayStopping, said by `admission`: no error of a call
     31021  DeadlineExceeded     -32602 ToolNotFound (the protocol's own code for an unknown tool)
     31000  CallError
 
@@ -19,8 +20,8 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import Any, Final
 
+import mcp_types as types
 from mcp.server.context import HandlerResult
-from mcp_types import CallToolResult
 
 from trunkline.errors import (
     AttemptTimeout,
@@ -39,7 +40,7 @@ from trunkline.errors import (
     ToolRefused,
 )
 
-__all__ = ["CODES", "MISTAKES", "code_of", "data_of", "is_tool_error", "message_of"]
+__all__ = ["CODES", "MISTAKES", "STOPPING", "code_of", "data_of", "is_tool_error", "message_of"]
 
 CODES: Final = MappingProxyType(
     {
@@ -61,6 +62,12 @@ CODES: Final = MappingProxyType(
 )
 """The JSON-RPC code of each class of error; a class that is not named here has its parent's."""
 
+STOPPING: Final = 31007
+"""A request came to a gateway that ends, and nothing was done."""
+
+FORWARDED: Final = frozenset({types.MISSING_REQUIRED_CLIENT_CAPABILITY, types.URL_ELICITATION_REQUIRED})
+"""A server's own errors that its client has to understand: they are passed on as they are, with their data."""
+
 MISTAKES: Final = frozenset({-32700, -32600, -32601, -32602, -32002})
 """Codes for a mistake of the caller, which the conventions do not count as errors of the server that says so."""
 
@@ -68,7 +75,7 @@ MISTAKES: Final = frozenset({-32700, -32600, -32601, -32602, -32002})
 def is_tool_error(result: HandlerResult) -> bool:
     """Whether what a handler returned says that a tool failed; a handler may return a model or what goes out."""
     match result:
-        case CallToolResult(is_error=True) | {"isError": True}:
+        case types.CallToolResult(is_error=True) | {"isError": True}:
             return True
         case _:
             return False

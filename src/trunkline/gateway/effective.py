@@ -27,7 +27,11 @@ def effective(settings: Settings) -> dict[str, Any]:
         if field.name not in _SHOWN_APART
     }
     servers = {
-        name: {"places": [place.label for place in server.places.values()], **_plain(server.policy)}
+        name: {
+            "places": [place.label for place in server.places.values()],
+            "auth": _plain(getattr(server.endpoint, "auth", None)),
+            **_plain(server.policy),
+        }
         for name, server in settings.servers.items()
     }
     told: dict[str, Any] = settings.secrets.mask_value({"source": settings.source, "servers": servers, **sections})

@@ -18,10 +18,9 @@ from starlette.datastructures import MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from trunkline.config.gateway import is_loopback
 from trunkline.errors import ConfigError
 from trunkline.events import Emit, RequestRefused
-from trunkline.policy import GatewaySettings
+from trunkline.policy import GatewaySettings, is_loopback
 
 __all__ = ["SECURITY_HEADERS", "Guard", "refusal", "require_protection"]
 

@@ -47,7 +47,10 @@ def document(host: str, port: int) -> dict[str, Any]:
             "/health/live": get("Whether the gateway runs", {"200": answer("It runs", "Live")}, right=""),
             "/health/ready": get(
                 "Whether calls can be served",
-                {"200": answer("Some server works", "Readiness"), "503": answer("None works", "Readiness")},
+                {
+                    "200": answer("Some server works", "Readiness"),
+                    "503": answer("None works, or the gateway is stopping", "Readiness"),
+                },
                 right="",
             ),
             "/api/v1/status": get("How everything is", {"200": answer("Last known, without I/O", "Status")}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
@@ -10,6 +11,8 @@ from trunkline.policy import NamePatterns, PrincipalPolicy
 
 __all__ = ["ANYBODY", "NOBODY", "Principal", "principal_of"]
 
+_STEPS_UP: Final = re.compile(r"\.\.|%2e|\\", re.IGNORECASE)
+"""What lets an address that begins like an allowed one lead elsewhere."""
 _KEY: Final = "trunkline.principal"
 """Where a request's ASGI scope has its principal."""
 
@@ -29,6 +32,10 @@ class Principal:
     def __post_init__(self) -> None:
         for kind in ("tools", "prompts", "resources", "domains"):
             object.__setattr__(self, kind, NamePatterns(getattr(self.policy, kind)))
+
+    def may_read(self, uri: str) -> bool:
+        """Whether it may read, and hear of, what is at this address."""
+        return self.resources.fit_all or (self.resources.fit(uri) and not _STEPS_UP.search(uri))
 
     def enter(self, scope: MutableMapping[str, Any]) -> None:
         """Make a request this principal's."""

@@ -17,10 +17,13 @@ from mcp import MCPError
 from mcp.server.context import ServerRequestContext
 
 from trunkline.call import CacheMode, ToolResult
-from trunkline.errors import CallError, InvalidArguments
+from trunkline.errors import CallError, InvalidArguments, ServerError
+from trunkline.exchange import Exchange
 from trunkline.gateway.audit import Audit
-from trunkline.gateway.codes import code_of, data_of, message_of
+from trunkline.gateway.codes import FORWARDED, code_of, data_of, message_of
+from trunkline.gateway.peers import Downstream, Levels
 from trunkline.gateway.principals import Principal, principal_of
+from trunkline.gateway.rounds import in_rounds
 from trunkline.infrastructure import Infrastructure
 from trunkline.mcp_client import EnhancedMCPClient
 from trunkline.registry.wording import quoted
@@ -36,8 +39,6 @@ PROVENANCE_KEY: Final = "trunkline/provenance"
 
 _DEFAULT_DOMAIN: Final = "gateway"
 _DOMAIN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
-_STEPS_UP: Final = re.compile(r"\.\.|%2e|\\", re.IGNORECASE)
-"""What lets an address that begins like an allowed one lead elsewhere."""
 
 _Context: TypeAlias = ServerRequestContext[Any, Any]
 ParamsT = TypeVar("ParamsT")
@@ -47,9 +48,11 @@ AnswerT = TypeVar("AnswerT")
 class Requests:
     """The requests of all callers."""
 
-    def __init__(self, infra: Infrastructure) -> None:
+    def __init__(self, infra: Infrastructure, levels: Levels) -> None:
         self._client = infra.mcp_client
+        self._infra = infra
         self._audit = Audit(lambda: infra.settings.gateway.audit)
+        self._levels = levels
 
     async def list_tools(self, ctx: _Context, _params: types.PaginatedRequestParams | None) -> types.ListToolsResult:
         """Every tool the caller may use."""
@@ -58,23 +61,33 @@ class Requests:
         tools = [tool for tool in (await client.list_tools()).tools if principal.tools.fit(tool.name)]
         return types.ListToolsResult(tools=tools, ttl_ms=0, cache_scope="private")
 
-    async def call_tool(self, ctx: _Context, params: types.CallToolRequestParams) -> types.CallToolResult:
+    async def call_tool(
+        self, ctx: _Context, params: types.CallToolRequestParams
+    ) -> types.CallToolResult | types.InputRequiredResult:
         """One call of a tool, with its provenance; what is wrong with arguments is a result for the model to read."""
         principal, client = self._caller(ctx)
         wants_progress = "progress_token" in (ctx.meta or {})
         with self._audit.use_of(params.name, principal) as use:
             _require_tool(principal, client, params.name)
-            try:
-                result = await client.call_tool(
+            domain, cache = _domain_of(ctx.meta, principal), _cache_mode_of(ctx.meta)
+
+            async def make(exchange: Exchange) -> ToolResult:
+                return await client.for_exchange(exchange).call_tool(
                     params.name,
                     params.arguments,
                     progress_callback=ctx.session.report_progress if wants_progress else None,
-                    domain=_domain_of(ctx.meta, principal),
-                    cache=_cache_mode_of(ctx.meta),
+                    domain=domain,
+                    cache=cache,
                 )
+
+            try:
+                result = await in_rounds(self._peer(ctx), params, make)
             except InvalidArguments as error:
                 use.outcome = error.code
                 return _lesson(error)
+            if isinstance(result, types.InputRequiredResult):
+                use.outcome = "input_required"
+                return result
             use.outcome = "tool_error" if result.is_error else "ok"
         return _with_provenance(result)
 
@@ -85,7 +98,7 @@ class Requests:
         principal, client = self._caller(ctx)
         found = await client.list_resources()
         return found.model_copy(
-            update={"resources": [item for item in found.resources if _may_read(principal, str(item.uri))]}
+            update={"resources": [item for item in found.resources if principal.may_read(str(item.uri))]}
         )
 
     async def list_templates(
@@ -94,15 +107,20 @@ class Requests:
         """Every resource template the caller may read from."""
         principal, client = self._caller(ctx)
         found = await client.list_resource_templates()
-        shown = [item for item in found.resource_templates if _may_read(principal, item.uri_template)]
+        shown = [item for item in found.resource_templates if principal.may_read(item.uri_template)]
         return found.model_copy(update={"resource_templates": shown})
 
-    async def read_resource(self, ctx: _Context, params: types.ReadResourceRequestParams) -> types.ReadResourceResult:
+    async def read_resource(
+        self, ctx: _Context, params: types.ReadResourceRequestParams
+    ) -> types.ReadResourceResult | types.InputRequiredResult:
         """One resource's contents."""
         principal, client = self._caller(ctx)
-        if not _may_read(principal, str(params.uri)):
+        if not principal.may_read(str(params.uri)):
             raise _unknown("resource", str(params.uri))
-        found = await client.read_resource(params.uri)
+        asked = self._peer(ctx), params
+        found = await in_rounds(*asked, lambda exchange: client.for_exchange(exchange).read_resource(params.uri))
+        if isinstance(found, types.InputRequiredResult):
+            return found
         # The answer was made for the gateway's credentials: nobody downstream may share it.
         return types.ReadResourceResult(contents=found.contents, ttl_ms=0, cache_scope="private")
 
@@ -116,11 +134,17 @@ class Requests:
             update={"prompts": [item for item in found.prompts if principal.prompts.fit(item.name)]}
         )
 
-    async def get_prompt(self, ctx: _Context, params: types.GetPromptRequestParams) -> types.GetPromptResult:
+    async def get_prompt(
+        self, ctx: _Context, params: types.GetPromptRequestParams
+    ) -> types.GetPromptResult | types.InputRequiredResult:
         """One prompt, filled in."""
         principal, client = self._caller(ctx)
         await _require_prompt(principal, client, params.name)
-        found = await client.get_prompt(params.name, params.arguments)
+        name, given = params.name, params.arguments
+        asked = self._peer(ctx), params
+        found = await in_rounds(*asked, lambda exchange: client.for_exchange(exchange).get_prompt(name, given))
+        if isinstance(found, types.InputRequiredResult):
+            return found
         return types.GetPromptResult(description=found.description, messages=found.messages)
 
     async def complete(self, ctx: _Context, params: types.CompleteRequestParams) -> types.CompleteResult:
@@ -128,12 +152,15 @@ class Requests:
         principal, client = self._caller(ctx)
         if isinstance(params.ref, types.PromptReference):
             await _require_prompt(principal, client, params.ref.name)
-        elif not _may_read(principal, params.ref.uri):
+        elif not principal.may_read(params.ref.uri):
             raise _unknown("resource", params.ref.uri)
         context = None if params.context is None else params.context.arguments
         argument = {"name": params.argument.name, "value": params.argument.value}
         found = await client.complete(params.ref, argument, context)
         return types.CompleteResult(completion=found.completion)
+
+    def _peer(self, ctx: _Context) -> Downstream:
+        return Downstream(ctx, self._levels, self._infra.settings.gateway.answer_timeout)
 
     def _caller(self, ctx: _Context) -> tuple[Principal, EnhancedMCPClient]:
         """Who asks, and the client bound to that one: what is kept of the answers is nobody else's."""
@@ -154,16 +181,14 @@ def answered(
         except MCPError:
             raise
         except CallError as error:
+            if isinstance(error, ServerError) and error.error_code in FORWARDED:
+                raise MCPError(error.error_code, message_of(error), error.data) from error
             raise MCPError(code_of(error), message_of(error), data_of(error)) from error
         except Exception as error:  # boundary: a bug of ours is logged here, and its words stay here
             logging.getLogger("trunkline.gateway").exception("request_failed", extra={"trunkline_method": ctx.method})
             raise MCPError(types.INTERNAL_ERROR, "internal error in the gateway; its log says more") from error
 
     return answer
-
-
-def _may_read(principal: Principal, uri: str) -> bool:
-    return principal.resources.fit_all or (principal.resources.fit(uri) and not _STEPS_UP.search(uri))
 
 
 def _require_tool(principal: Principal, client: EnhancedMCPClient, name: str) -> None:

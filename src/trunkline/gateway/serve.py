@@ -1,7 +1,8 @@
-"""Runs the gateway over HTTP, in this process, until a signal ends it."""
+"""Runs the gateway over HTTP, in this process, until a signal ends it: SIGTERM lets what is under way finish."""
 
 from __future__ import annotations
 
+import signal
 import socket
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -19,6 +20,8 @@ __all__ = ["hold", "serve"]
 
 _LAST_REQUESTS = 1
 """Seconds that requests under way get when the gateway ends: with the children's own grace it stays below five."""
+_LAST_WORDS = 1
+"""Seconds after that in which those who still wait are told that it has ended."""
 
 
 async def serve(
@@ -30,12 +33,13 @@ async def serve(
 ) -> None:
     """Serve `infra`, which has not been entered, on a listening socket; returns once a signal has ended everything.
 
-    `on_start` is called when requests are accepted, which is before the servers behind are connected. A second signal
-    does not wait for requests under way. `beside` runs meanwhile: its end ends everything too, and the first signal
-    cancels it. Needs asyncio, for uvicorn.
+    `on_start` is called when requests are accepted, which is before the servers behind are connected. The first SIGTERM
+    drains, see `draining`; Ctrl-C, or a signal while that goes on, ends everything within five seconds; a further one
+    does not even wait for answers on their way. `beside` runs meanwhile: its end ends everything too, and the first
+    signal cancels it. Needs asyncio, for uvicorn.
     """
     holding: anyio.CancelScope
-    accompanying = anyio.CancelScope()
+    accompanying, draining = anyio.CancelScope(), anyio.CancelScope()
     host, port, *_ = listener.getsockname()
     app = build_app(infra, host, port)
     config = uvicorn.Config(
@@ -48,19 +52,33 @@ async def serve(
         log_level="critical",
         access_log=False,
         server_header=False,
-        timeout_graceful_shutdown=_LAST_REQUESTS,
+        timeout_graceful_shutdown=_LAST_REQUESTS + _LAST_WORDS,
     )
     server = _Server(config, on_start)
 
     def stop() -> None:
         accompanying.cancel()
+        draining.cancel()
         server.should_exit = True
+        tasks.start_soon(app.state.drain.break_off, _LAST_REQUESTS)
         app.state.close_streams()
         # At once, not after the last request: a child that will not go has three seconds of its own.
         holding.cancel()
 
-    def hurry() -> None:
-        server.force_exit = True
+    async def drain() -> None:
+        accompanying.cancel()
+        with draining:
+            await app.state.drain.run(infra.settings.gateway.drain)
+            stop()
+
+    def react(number: signal.Signals) -> None:
+        if server.should_exit:
+            server.force_exit = True
+        elif number == signal.SIGTERM and not app.state.drain.is_leaving:
+            app.state.drain.leave()
+            tasks.start_soon(drain)
+        else:
+            stop()
 
     async def accompany() -> None:
         with accompanying:
@@ -69,7 +87,7 @@ async def serve(
 
     async with anyio.create_task_group() as tasks:
         holding = await tasks.start(hold, infra)
-        await tasks.start(call_on_signals, stop, hurry)
+        await tasks.start(call_on_signals, react)
         tasks.start_soon(accompany)
         await server.serve(sockets=[listener])
         tasks.cancel_scope.cancel()

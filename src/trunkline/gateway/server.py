@@ -17,11 +17,15 @@ from mcp.server.lowlevel import NotificationOptions
 from mcp.server.models import InitializationOptions
 from mcp.server.streamable_http_manager import StreamableHTTPASGIApp, StreamableHTTPSessionManager
 
+from trunkline.gateway.admission import Admission
 from trunkline.gateway.announcements import Announcements
 from trunkline.gateway.intake import Intake
+from trunkline.gateway.peers import Levels
 from trunkline.gateway.requests import Requests, answered
+from trunkline.gateway.sealing import sealed
 from trunkline.gateway.serving import told
 from trunkline.gateway.tracing import traced
+from trunkline.gateway.updates import Updates
 from trunkline.infrastructure import Infrastructure
 from trunkline.policy import LimitsPolicy
 from trunkline.version import VERSION
@@ -30,7 +34,7 @@ __all__ = ["GatewayServer", "build_server", "http_endpoint"]
 
 
 class GatewayServer(Server[None]):
-    """An SDK server that announces changes of all its listings, in both eras, and no single resource's updates."""
+    """An SDK server that announces changes of all its listings, in both eras."""
 
     announcements: Announcements
 
@@ -46,34 +50,21 @@ class GatewayServer(Server[None]):
             notification_options or announced, experimental_capabilities, extensions
         )
 
-    def get_capabilities(
-        self,
-        notification_options: NotificationOptions | None = None,
-        experimental_capabilities: dict[str, dict[str, Any]] | None = None,
-        extensions: dict[str, dict[str, Any]] | None = None,
-        *,
-        protocol_version: str | None = None,
-    ) -> types.ServerCapabilities:
-        """Return what the gateway can do."""
-        able = super().get_capabilities(
-            notification_options, experimental_capabilities, extensions, protocol_version=protocol_version
-        )
-        if able.resources is not None:
-            able.resources.subscribe = False
-        return able
-
 
 def build_server(infra: Infrastructure) -> GatewayServer:
     """Return the MCP server for `infra`, which whoever runs it has entered or is entering.
 
     Errors of ours reach the caller as `codes` says; arguments that do not fit are a result with `is_error`.
     """
-    announcements = Announcements(infra.registry, sessions=infra.settings.gateway.limits.sessions)
-    requests = Requests(infra)
+    sessions = infra.settings.gateway.limits.sessions
+    announcements = Announcements(infra.registry, sessions=sessions)
+    updates = Updates(infra, announcements)
+    levels = Levels(sessions=sessions)
+    requests = Requests(infra, levels)
 
     @asynccontextmanager
     async def lifespan(_server: Server[None]) -> AsyncIterator[None]:
-        async with announcements.running():
+        async with announcements.running(), updates.running():
             yield
 
     def input_schema(name: str) -> Mapping[str, Any] | None:
@@ -95,19 +86,26 @@ def build_server(infra: Infrastructure) -> GatewayServer:
         on_list_prompts=answered(requests.list_prompts),
         on_get_prompt=answered(requests.get_prompt),
         on_completion=answered(requests.complete),
-        on_subscriptions_listen=announcements.listen,
+        on_subscribe_resource=answered(updates.subscribe),
+        on_unsubscribe_resource=answered(updates.unsubscribe),
+        on_subscriptions_listen=answered(updates.listen),
     )
+    # Not by the constructor, which warns that later revisions have no such request.
+    server.add_request_handler("logging/setLevel", types.SetLevelRequestParams, levels.set_level)
     server.announcements = announcements
     server.middleware[:] = [
         traced(infra.telemetry.tracer),
         told(infra.bus.emit, infra.registry),
         announcements.remember,
+        sealed(lambda: infra.settings.gateway),
     ]
     return server
 
 
-def http_endpoint(server: GatewayServer, limits: LimitsPolicy) -> tuple[StreamableHTTPSessionManager, Intake]:
-    """Return the server over HTTP, both eras at one address: what must run beside it, and the ASGI application.
+def http_endpoint(
+    server: GatewayServer, limits: LimitsPolicy
+) -> tuple[StreamableHTTPSessionManager, Admission, Intake]:
+    """Return the server over HTTP, both eras at one address: what must run beside it, its door, the ASGI application.
 
     Host and Origin are not checked here, nor a request's size: that is done for every route.
     """
@@ -117,4 +115,5 @@ def http_endpoint(server: GatewayServer, limits: LimitsPolicy) -> tuple[Streamab
         max_request_body_size=sys.maxsize,
         max_sessions=limits.sessions,
     )
-    return manager, Intake(StreamableHTTPASGIApp(manager))
+    admission = Admission(StreamableHTTPASGIApp(manager))
+    return manager, admission, Intake(admission)

@@ -1,4 +1,4 @@
-"""One Ctrl-C, or one SIGTERM, ends the gateway; what it started ends with it."""
+"""SIGTERM and Ctrl-C end the gateway; what it started ends with it."""
 
 from __future__ import annotations
 
@@ -12,15 +12,12 @@ __all__ = ["call_on_signals"]
 
 
 async def call_on_signals(
-    first: Callable[[], None],
-    again: Callable[[], None],
+    react: Callable[[signal.Signals], None],
     *,
     task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Call `first` at the first SIGINT or SIGTERM and `again` at every further one, until cancelled."""
+    """Call `react` with every SIGINT and SIGTERM, until cancelled."""
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         task_status.started()
-        react = first
-        async for _signal in signals:
-            react()
-            react = again
+        async for number in signals:
+            react(number)

@@ -89,12 +89,16 @@ def _sentence(report: HealthReport, tools: int) -> str:
     return " ".join([said, *told])
 
 
-def readiness(infra: Infrastructure) -> tuple[bool, dict[str, Any]]:
-    """Return whether calls can be served, and `status`, `reasons`, `dependencies` and `loop_lag`; see `openapi`."""
+def readiness(infra: Infrastructure, *, is_leaving: bool = False) -> tuple[bool, dict[str, Any]]:
+    """Return whether calls can be served, and `status`, `reasons`, `dependencies` and `loop_lag`; see `openapi`.
+
+    A gateway that `is_leaving` is not ready, however well its servers are.
+    """
     report = infra.health.report()
-    return report.is_ready, {
-        "status": "ready" if report.is_ready else "not_ready",
-        "reasons": list(report.reasons),
+    is_ready = report.is_ready and not is_leaving
+    return is_ready, {
+        "status": "ready" if is_ready else "not_ready",
+        "reasons": [*(["the gateway is stopping"] if is_leaving else []), *report.reasons],
         "dependencies": [_dependency(part) for part in (*report.servers, *report.others)],
         "loop_lag": report.loop_lag,
     }

@@ -31,7 +31,7 @@ async def serve_stdio(infra: Infrastructure) -> None:
     """Serve `infra`, which has not been entered, until the input ends or a signal arrives. Nothing else may print."""
     server = build_server(infra)
     async with anyio.create_task_group() as tasks:
-        await tasks.start(call_on_signals, tasks.cancel_scope.cancel, tasks.cancel_scope.cancel)
+        await tasks.start(call_on_signals, lambda _number: tasks.cancel_scope.cancel())
         await tasks.start(hold, infra)
         lines = cast("anyio.AsyncFile[str]", _lines(sys.stdin.fileno()))
         async with stdio_server(stdin=lines) as (incoming, outgoing):

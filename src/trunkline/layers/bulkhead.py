@@ -11,6 +11,7 @@ from mcp_types import Result
 from trunkline import clock
 from trunkline.call import Call, Delivery, Service
 from trunkline.errors import BulkheadFull, ServerError
+from trunkline.exchange import waited_in
 from trunkline.resilience.admission import Admission, Ticket
 from trunkline.resilience.concurrency import AdaptiveLimit
 from trunkline.resilience.service_times import ServiceTimes
@@ -68,7 +69,8 @@ class BulkheadLayer:
         self._running += 1
         try:
             result = await call_next(call)
-            self._times.note(call.target, clock.now() - entered)
+            if not waited_in(call.exchange):
+                self._times.note(call.target, clock.now() - entered)
             self._found.succeeded(self._admission.in_flight)
             return result
         except BaseException as error:

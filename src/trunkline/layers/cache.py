@@ -57,6 +57,8 @@ class CacheLayer:
         if isinstance(question, str):
             self._cache.statistics.bypassed[question] += 1
             return await call_next(call)
+        # What may be given to others is asked for as by nobody: a flight has no one who could answer for all on it.
+        call.exchange = None
         held = question.held(clock.now()) if call.cache == "use" else None
         result = None if held is None else self._served(question, held, call, call_next)
         return await self._ask(question, held, call, call_next) if result is None else result

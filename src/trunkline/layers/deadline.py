@@ -20,7 +20,10 @@ class DeadlineLayer:
 
     async def __call__(self, call: Call, call_next: Service) -> Result:
         """Serve the call within its deadline."""
-        with anyio.CancelScope(deadline=call.deadline):
-            return await call_next(call)
+        with anyio.CancelScope(deadline=call.deadline) as scope:
+            if call.exchange is None:
+                return await call_next(call)
+            with call.exchange.bounded(scope, call):
+                return await call_next(call)
         # Only this scope's own cancellation leads here; anybody else's has been raised through it.
         raise DeadlineExceeded.of(call, call.deadline)

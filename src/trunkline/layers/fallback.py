@@ -127,8 +127,11 @@ async def _walk(call: Call, leg: Call, call_next: Service, below: Sequence[Step]
     share = max((step.reserve or _HAIR for step in below), default=0.0)
     leg.deadline = now + (call.deadline - now) * (1 - share)
     try:
-        with anyio.CancelScope(deadline=leg.deadline):
-            return await call_next(leg)
+        with anyio.CancelScope(deadline=leg.deadline) as scope:
+            if leg.exchange is None:
+                return await call_next(leg)
+            with leg.exchange.bounded(scope, leg):
+                return await call_next(leg)
         raise DeadlineExceeded.of(leg, leg.deadline)
     finally:
         call.attempts += leg.attempts - made

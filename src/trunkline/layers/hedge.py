@@ -33,8 +33,9 @@ class HedgeLayer:
 
     async def __call__(self, call: Call, call_next: Service) -> Result:
         """Serve the call by one attempt, or by the faster of two."""
-        if not call.repeatable or call.progress is not None:
-            # Two racers would report progress in turns, of which nobody could make sense.
+        may_ask = call.exchange is not None and call.exchange.peer.key is not None
+        if not call.repeatable or call.progress is not None or may_ask:
+            # Two racers would report progress in turns, of which nobody could make sense, and ask the same things.
             return await call_next(call)
         # Not by a resource's address: there may be any number of them.
         kind = call.target if call.method == "tools/call" else call.method

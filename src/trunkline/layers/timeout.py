@@ -6,7 +6,7 @@ import anyio
 from mcp_types import Result
 
 from trunkline import clock
-from trunkline.call import Call, Delivery, ProgressCallback, Service
+from trunkline.call import Call, Delivery, Service
 from trunkline.errors import AttemptTimeout, ServerUnavailable
 
 __all__ = ["TimeoutLayer"]
@@ -32,9 +32,10 @@ class TimeoutLayer:
             # The deadline comes first anyway: one scope less on the hot path.
             return await call_next(call)
         with anyio.CancelScope(deadline=started + timeout) as scope:
-            if call.progress is not None:
-                return await self._serve_with_progress(call, call_next, call.progress, scope, timeout)
-            return await call_next(call)
+            if call.exchange is None:
+                return await self._serve(call, call_next, scope, timeout)
+            with call.exchange.bounded(scope, _Ends(call)):
+                return await self._serve(call, call_next, scope, timeout)
         if call.delivery is Delivery.NOT_SENT:
             raise ServerUnavailable(
                 f"server {call.server!r} took no attempt within {timeout:g} s",
@@ -47,9 +48,11 @@ class TimeoutLayer:
             server=call.server,
         )
 
-    async def _serve_with_progress(
-        self, call: Call, call_next: Service, told: ProgressCallback, scope: anyio.CancelScope, timeout: float
-    ) -> Result:
+    async def _serve(self, call: Call, call_next: Service, scope: anyio.CancelScope, timeout: float) -> Result:
+        told = call.progress
+        if told is None:
+            return await call_next(call)
+
         async def extend(progress: float, total: float | None, message: str | None) -> None:
             scope.deadline = max(scope.deadline, clock.now() + timeout)
             call.attempt_ends = min(scope.deadline, call.deadline)
@@ -60,3 +63,18 @@ class TimeoutLayer:
             return await call_next(call)
         finally:
             call.progress = told
+
+
+class _Ends:
+    """The end of a call's attempt, as something that can stand still."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+
+    @property
+    def deadline(self) -> float:
+        return self._call.attempt_ends
+
+    @deadline.setter
+    def deadline(self, value: float) -> None:
+        self._call.attempt_ends = value

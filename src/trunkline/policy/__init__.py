@@ -16,9 +16,10 @@ from trunkline.policy.attempts import (
     RatePolicy,
     RetryPolicy,
 )
+from trunkline.policy.authorization import ClientCredentials, ClientProof
 from trunkline.policy.cache import CachePolicy, CacheSettings, CopyMode, ListingCachePolicy, RedisMode, RedisPolicy
-from trunkline.policy.checks import require
-from trunkline.policy.gateway import GatewaySettings, JwtPolicy, LimitsPolicy, PrincipalPolicy
+from trunkline.policy.checks import is_loopback, require
+from trunkline.policy.gateway import DrainPolicy, GatewaySettings, JwtPolicy, LimitsPolicy, PrincipalPolicy
 from trunkline.policy.logs import LOG_LEVELS, LogFormat, LoggingPolicy, RepeatsPolicy, is_log_level
 from trunkline.policy.patterns import NamePatterns
 from trunkline.policy.pins import PinAction, PinPolicy, PinSettings
@@ -37,8 +38,11 @@ __all__ = [
     "BulkheadPolicy",
     "CachePolicy",
     "CacheSettings",
+    "ClientCredentials",
+    "ClientProof",
     "CopyMode",
     "DomainPolicy",
+    "DrainPolicy",
     "Era",
     "FallbackPolicy",
     "GatewaySettings",
@@ -69,5 +73,6 @@ __all__ = [
     "TelemetryPolicy",
     "ToolPolicy",
     "is_log_level",
+    "is_loopback",
     "require",
 ]

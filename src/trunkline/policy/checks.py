@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["not_negative", "positive", "ratio", "require"]
+import ipaddress
+
+__all__ = ["is_loopback", "not_negative", "positive", "ratio", "require"]
 
 
 def require(condition: bool, field_name: str, found: object, expected: str) -> None:
@@ -30,3 +32,11 @@ def ratio(policy: object, *names: str) -> None:
     for name in names:
         value = getattr(policy, name)
         require(value is None or 0 < value <= 1, name, value, "a ratio greater than 0, at most 1")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether `host` is an address of this machine itself: `localhost`, 127.0.0.0/8 or ::1."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -11,7 +11,7 @@ from typing import Final
 
 from trunkline.policy.checks import not_negative, positive, require
 
-__all__ = ["GatewaySettings", "JwtPolicy", "LimitsPolicy", "PrincipalPolicy"]
+__all__ = ["DrainPolicy", "GatewaySettings", "JwtPolicy", "LimitsPolicy", "PrincipalPolicy"]
 
 _HASH: Final = re.compile(r"[0-9a-f]{64}")
 _ALGORITHMS: Final = frozenset({"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA"})
@@ -115,6 +115,21 @@ class LimitsPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class DrainPolicy:
+    """How the gateway ends when SIGTERM tells it to: it finishes what it has begun. Ctrl-C waits for nothing."""
+
+    announce: float = 0.0
+    """Seconds in which `/health/ready` says 503 already and requests are still taken: as long as a load balancer needs
+    to notice."""
+    timeout: float = 20.0
+    """Seconds that requests under way get after that, while new ones are refused. Ending takes up to five more: that
+    stays below the 30 after which Kubernetes kills."""
+
+    def __post_init__(self) -> None:
+        not_negative(self, "announce", "timeout")
+
+
+@dataclass(frozen=True, slots=True)
 class GatewaySettings:
     """The table `trunkline.gateway`. Without principals and JWT, whoever reaches the loopback address is served."""
 
@@ -127,8 +142,16 @@ class GatewaySettings:
     may say. Needed where it listens on every address."""
     limits: LimitsPolicy = field(default_factory=LimitsPolicy)
     """What all callers together, and a single request, may take, see [security](security.md)."""
+    drain: DrainPolicy = field(default_factory=DrainPolicy)
+    """How the gateway ends when it is told to, see docs/deployment.md."""
     audit: bool = True
     """Whether each use of a tool is logged by `trunkline.audit`: who, which, how it went; no arguments, no results."""
+
+    answer_timeout: float = 300.0
+    """Seconds a caller may take to answer what a server asks while its call runs. The call's own time stands still."""
+
+    def __post_init__(self) -> None:
+        positive(self, "answer_timeout")
 
     @property
     def authenticates(self) -> bool:

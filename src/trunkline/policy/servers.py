@@ -80,6 +80,9 @@ class ServerPolicy:
     """Whether the server's own readOnlyHint and idempotentHint are believed. They are claims: trust is yours."""
     prefix: str | None = None
     """What stands before the underscore in this server's tool names; None takes the server's name, "" means none."""
+    interactive: bool = True
+    """Whether it may ask back while a call runs. Clients of the handshake era that can be asked have a connection each
+    to it then, which for a stdio server is a process each; where not, all share, and it is told that nobody answers."""
     era: Era = "auto"
     """Protocol era; `auto` asks the server once and keeps the answer."""
     refresh: float = 300.0

@@ -17,6 +17,7 @@ from mcp_types import Result, ServerCapabilities, Tool
 
 from trunkline.call import Call
 from trunkline.policy import ServerPolicy
+from trunkline.pool.subscribing import Watched, keep_subscribed
 from trunkline.resilience.rate import RateLimit
 from trunkline.transport.changes import Changed, Listing, announced
 from trunkline.transport.opening import SessionSettings, open_session
@@ -53,11 +54,14 @@ class Connection:
         on_listing: Callable[[Sequence[Tool]], None],
         on_changed: Changed,
         rng: random.Random,
+        watched: Watched | None = None,
     ) -> None:
         self.state: ConnectionState = "opening"
         self.reason = ""
         """Why it is not ready, in words fit to show."""
         self.hopeless = False
+        self.was_refused = False
+        """Whether the server answered the handshake, with a no."""
         self.was_retired = False
         """Whether it ended because we wanted it to."""
         self.ready_at: float | None = None
@@ -77,6 +81,7 @@ class Connection:
         self._on_listing = on_listing
         self._on_changed = on_changed
         self._rng = rng
+        self._watched = watched
         self._session: Session | None = None
         self._bound = anyio.CancelScope()
         self._relist = anyio.Event()
@@ -107,7 +112,7 @@ class Connection:
                         await self._keep(session)
                     self._bound.deadline = anyio.current_time() + pool.grace + _CLOSING_MARGIN
             except SessionFailed as error:
-                self.hopeless = error.hopeless
+                self.hopeless, self.was_refused = error.hopeless, error.refused
                 self.reason = str(error)
             except Exception as error:  # boundary: whatever a server makes the SDK raise ends this connection only
                 self.reason = self.reason or f"the session broke ({type(error).__name__})"
@@ -138,6 +143,8 @@ class Connection:
             tasks.start_soon(self._refresh, session)
             if session.can_watch:
                 tasks.start_soon(self._watch, session)
+            if self._watched is not None:
+                tasks.start_soon(keep_subscribed, session, self._watched, self._hear_update)
             await self.ended.wait()
             with anyio.move_on_after(self._policy.pool.grace):
                 while self.in_flight:
@@ -166,6 +173,9 @@ class Connection:
             self._relist.set()
         else:
             self._on_changed(listing, uri)
+
+    def _hear_update(self, uri: str) -> None:
+        self._on_changed("resources", uri)
 
     async def _watch(self, session: Session) -> None:
         pause = _RELISTEN

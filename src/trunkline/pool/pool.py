@@ -14,13 +14,18 @@ from mcp_types import Result, ServerCapabilities, Tool
 from trunkline import clock
 from trunkline.call import Call
 from trunkline.endpoint import Endpoint, StdioEndpoint, place_of
-from trunkline.errors import CallError, ServerError, ServerUnavailable
-from trunkline.events import AttemptFinished, Emit, ListingChanged, ResourceUpdated
+from trunkline.errors import CallError, ServerUnavailable
+from trunkline.events import Emit, ListingChanged, ResourceUpdated
+from trunkline.exchange import waited_in
 from trunkline.policy import ServerPolicy
+from trunkline.pool.attempt import attempt_finished
 from trunkline.pool.connection import Connection
 from trunkline.pool.keeper import Keeper
 from trunkline.pool.ledger import Ledger, PoolStatistics
 from trunkline.pool.outage import Outage
+from trunkline.pool.own import OwnConnections
+from trunkline.pool.subscribing import Watched
+from trunkline.transport.authorization.authorizing import Authorization
 from trunkline.transport.changes import Listing, announced
 from trunkline.transport.era import PinnedEra
 from trunkline.transport.opening import SessionSettings
@@ -59,6 +64,8 @@ class Pool:
         """Protocol version of the latest connection."""
         self.capabilities = ServerCapabilities()
         """What the server said it can do at its latest handshake."""
+        self.watched = Watched()
+        """Resources whose updates are told of."""
         self.on_ready: Callable[[float], None] = _nobody
         """Told, with the loop's time, of each connection that became ready."""
         self._endpoint = endpoint
@@ -74,9 +81,12 @@ class Pool:
             rng=rng,
             connect_timeout=policy.pool.connect_timeout,
             grace=policy.pool.grace,
+            authorization=Authorization(endpoint, rng),
         )
         self._ledger = Ledger()
         self._outage = Outage(policy.pool, rng)
+        self.own = OwnConnections(server, self._settings, policy, rng=rng, era=lambda: self.era)
+        """Connections that belong to one client each."""
 
     def __repr__(self) -> str:
         now = self.statistics()
@@ -102,7 +112,8 @@ class Pool:
     async def run(self) -> None:
         """Keep the connections open until `close`; the calls under way are then given the pool's grace."""
         is_stdio = isinstance(self._endpoint, StdioEndpoint)
-        async with anyio.create_task_group() as tasks:
+        async with self._settings.authorization.running(), anyio.create_task_group() as tasks:
+            self.own.run_in(tasks)
             for _ in range(self._policy.pool.connections):
                 keeper = Keeper(
                     self.server,
@@ -120,6 +131,7 @@ class Pool:
     def close(self) -> None:
         """Retire every connection and open no more. From any task, any number of times."""
         self._ledger.close("the pool was closed")
+        self.own.close("the pool was closed", for_good=True)
         self.settled.set()
 
     async def send(self, call: Call) -> Result:
@@ -131,10 +143,12 @@ class Pool:
             CallFailed: The attempt failed.
         """
         connection = self._ledger.best() or await self._wait_for_connection(call)
+        if call.exchange is not None:  # only now: the shared ones tell whether the server is there at all
+            connection = await self.own.find(call) or self._ledger.best() or connection
         if call.recheck is not None:
             call.recheck(self.server, call.target)
         self._ledger.lend(connection)
-        started = clock.now()
+        started, waited = clock.now(), waited_in(call.exchange)
         outcome, failure = "cancelled", None
         span = None if call.span is None else call.span.attempt(call, self._place, connection.era)
         try:
@@ -146,33 +160,12 @@ class Pool:
             raise
         finally:
             self._ledger.take_back(connection)
-            outcome = self._tell_attempt(call, started, outcome, failure)
+            # The time in which somebody was asked is not the server's.
+            began = started + waited_in(call.exchange) - waited
+            ended = attempt_finished(call, self._place, began, outcome, failure)
+            self._emit(ended)
             if span is not None:
-                span.end(outcome, failure)
-
-    def _tell_attempt(self, call: Call, started: float, outcome: str, failure: CallError | None) -> str:
-        """Tell of an attempt that has ended; returns how it did, as it was told."""
-        now = clock.now()
-        call.server_time = now - started
-        if outcome == "cancelled" and now >= call.attempt_ends:
-            outcome = "timeout"
-        self._emit(
-            AttemptFinished(
-                at=now,
-                call_id=call.id,
-                method=call.method,
-                name=call.name,
-                domain=call.domain,
-                server=self.server,
-                replica=self.replica,
-                outcome=outcome,
-                duration=now - started,
-                delivery=call.delivery,
-                trace_id=None if call.span is None else call.span.trace_id,
-                error_code=failure.error_code if isinstance(failure, ServerError) else None,
-            )
-        )
-        return outcome
+                span.end(ended.outcome, failure)
 
     async def ping(self) -> None:
         """Ask every ready connection for a sign of life; raises `SessionFailed`."""
@@ -184,6 +177,7 @@ class Pool:
         """Retire the present connections; others take their place at once."""
         for connection in list(self._ledger.connections):
             connection.retire(reason)
+        self.own.close(reason, for_good=False)
 
     async def wait_ready(self, call: Call) -> None:
         """Wait until a connection is ready; raises `ServerUnavailable` as a call would."""
@@ -199,6 +193,7 @@ class Pool:
             on_listing=self._on_listing,
             on_changed=self._tell_change,
             rng=self._rng,
+            watched=self.watched,
         )
 
     def _tell_change(self, listing: Listing, uri: str | None) -> None:

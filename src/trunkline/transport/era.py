@@ -17,6 +17,7 @@ from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, LATEST_MODERN_VERSION
 from pydantic import ValidationError
 
 from trunkline.policy import Era
+from trunkline.transport.faults import CLOSED_BY_SDK
 from trunkline.transport.wire import CURRENT_WIRE, Wire
 
 __all__ = ["EraUndecided", "PinnedEra", "negotiate"]
@@ -106,28 +107,28 @@ async def _find_out(session: ClientSession, wire: Wire, *, may_shake_hands: bool
     return found
 
 
-async def _discover(session: ClientSession, wire: Wire) -> types.DiscoverResult | None:
-    """The server's discover result; None when its answer is that of a server of the handshake era."""
-    version = LATEST_MODERN_VERSION
-    for _ in range(2):
-        try:
-            raw = await _send_discover(session, version)
-        except MCPError as error:
-            named = _supported(error)
-            mutual = [known for known in MODERN_PROTOCOL_VERSIONS if known in named]
-            if mutual and mutual[-1] != version:
-                version = mutual[-1]
-                continue
-            _judge(error, wire, named)
-            return None
-        try:
-            result = types.DiscoverResult.model_validate(raw)
-        except ValidationError as error:
-            msg = "the server answered server/discover with something else"
-            raise EraUndecided(msg) from error
-        return result if any(known in result.supported_versions for known in MODERN_PROTOCOL_VERSIONS) else None
-    msg = "the server keeps naming other protocol versions"
-    raise EraUndecided(msg)
+async def _discover(
+    session: ClientSession, wire: Wire, version: str = LATEST_MODERN_VERSION, *, may_insist: bool = True
+) -> types.DiscoverResult | None:
+    """The server's discover result; None when its answer is that of a server of the handshake era.
+
+    A refusal that names a version we speak is taken at its word once, even where it is the one that was refused.
+    """
+    try:
+        raw = await _send_discover(session, version)
+    except MCPError as error:
+        named = _supported(error)
+        mutual = [known for known in MODERN_PROTOCOL_VERSIONS if known in named]
+        if mutual and may_insist:
+            return await _discover(session, wire, mutual[-1], may_insist=False)
+        _judge(error, wire, named)
+        return None
+    try:
+        result = types.DiscoverResult.model_validate(raw)
+    except ValidationError as error:
+        msg = "the server answered server/discover with something else"
+        raise EraUndecided(msg) from error
+    return result if any(known in result.supported_versions for known in MODERN_PROTOCOL_VERSIONS) else None
 
 
 async def _send_discover(session: ClientSession, version: str) -> dict[str, Any]:
@@ -149,7 +150,9 @@ def _judge(error: MCPError, wire: Wire, named: list[str]) -> None:
         raise EraUndecided(msg) from error
     if wire.status is not None and (wire.status in _NOT_EVIDENCE or wire.status >= 500):
         raise error
-    if error.code in (types.CONNECTION_CLOSED, types.PARSE_ERROR) or "content type" in error.message:
+    # Servers use the code of a closed connection for refusals of their own, such as of an unknown version.
+    is_end = error.code == types.CONNECTION_CLOSED and error.message.startswith(CLOSED_BY_SDK)
+    if is_end or error.code == types.PARSE_ERROR or "content type" in error.message:
         raise error
 
 

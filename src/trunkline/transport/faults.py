@@ -11,21 +11,22 @@ from mcp_types import CONNECTION_CLOSED, PARSE_ERROR
 from pydantic import ValidationError
 
 from trunkline.call import Call, Delivery
-from trunkline.errors import CallFailed, ConnectionLost, InvalidResult, ServerError
+from trunkline.errors import CallError, CallFailed, ConnectionLost, InvalidResult, ServerError, ServerUnavailable
 from trunkline.secrets import Secrets
-from trunkline.transport.http import describe
+from trunkline.transport.authorization.failure import AuthorizationFailed
+from trunkline.transport.network import describe
 from trunkline.transport.wire import Wire
 
-__all__ = ["cause_of", "is_lost_session", "is_unreachable", "translate"]
+__all__ = ["CLOSED_BY_SDK", "cause_of", "is_lost_session", "is_unreachable", "translate"]
 
-_CLOSED_BY_SDK = ("Connection closed", "SSE stream")
+CLOSED_BY_SDK = ("Connection closed", "SSE stream")
 """How the SDK's own messages for a lost connection begin; any other -32000 is the server's own error."""
 _STAND_IN = "Server returned an error response"
 """The SDK's message for an HTTP error without a JSON-RPC body."""
 
 _STATUS_WORDS = {
-    401: "is not authorised: check the configured headers",
-    403: "is forbidden: check the configured headers",
+    401: "is not authorised: check the configured headers or auth",
+    403: "is forbidden: check the configured headers or auth",
     404: "was not found: check the configured url",
     413: "is too large for the server",
     429: "came too soon: the server asks to slow down",
@@ -45,11 +46,15 @@ def is_lost_session(error: Exception, wire: Wire, *, has_session: bool) -> bool:
     return wire.status == 404 or (wire.status == 400 and "session" in error.message.lower())
 
 
-def translate(error: Exception, call: Call, wire: Wire, *, incident: object, secrets: Secrets) -> CallFailed:
+def translate(error: Exception, call: Call, wire: Wire, *, incident: object, secrets: Secrets) -> CallError:
     """The error to raise for one failed attempt; `incident` identifies the connection it was made on.
 
     A server may say again what it was given: `secrets` is what must not be in the error.
     """
+    if isinstance(wire.fault, AuthorizationFailed):
+        # Says nothing of the server, and waiting is the token's business: refused here, as without a connection.
+        words = f"server {call.server!r} cannot be asked: {secrets.mask(str(wire.fault))}"
+        return ServerUnavailable(words, tool=call.name, server=call.server, retry_after=wire.fault.retry_after)
     if wire.fault is not None:
         words = f"the connection to server {call.server!r} failed ({secrets.mask(describe(wire.fault))})"
         return ConnectionLost(words, delivery=wire.delivery, incident=incident, tool=call.name, server=call.server)
@@ -75,7 +80,7 @@ def translate(error: Exception, call: Call, wire: Wire, *, incident: object, sec
 def _translate_answer(error: MCPError, call: Call, wire: Wire, incident: object) -> CallFailed:
     if wire.status is not None and wire.status >= 400:
         return _translate_status(error, call, wire.status, wire.retry_after)
-    if error.code == CONNECTION_CLOSED and error.message.startswith(_CLOSED_BY_SDK):
+    if error.code == CONNECTION_CLOSED and error.message.startswith(CLOSED_BY_SDK):
         words = f"the connection to server {call.server!r} ended before the answer"
         return ConnectionLost(words, delivery=wire.delivery, incident=incident, tool=call.name, server=call.server)
     if error.code == PARSE_ERROR:

@@ -8,14 +8,8 @@ what really happened is kept in the request's `Wire`.
 from __future__ import annotations
 
 import json
-import math
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-from functools import cache
-from ssl import SSLContext
 
 import anyio
 import httpx2
@@ -24,10 +18,14 @@ from mcp.shared._stream_protocols import ReadStream, WriteStream
 from mcp.shared.message import SessionMessage
 
 from trunkline.endpoint import HttpEndpoint
-from trunkline.transport.outbox import Outbox
-from trunkline.transport.wire import REQUEST_HEADER, Wire, Wires
+from trunkline.transport.authorities import authorities
+from trunkline.transport.authorization.authorizing import Authorization
+from trunkline.transport.network import describe
+from trunkline.transport.outbox import InContext, Outbox
+from trunkline.transport.retry_after import parse_retry_after
+from trunkline.transport.wire import REQUEST_HEADER, WIRE_EXTENSION, Wire, Wires
 
-__all__ = ["IsolatingTransport", "open_http", "parse_retry_after"]
+__all__ = ["IsolatingTransport", "open_http"]
 
 _READ_TIMEOUT = 300.0
 """Seconds without a byte on one response. Attempts end earlier by their own timeout; this ends what they left."""
@@ -91,7 +89,7 @@ class IsolatingTransport(httpx2.AsyncBaseTransport):
             if name.endswith(".send_request_headers.started"):
                 wire.sent()
 
-        request.extensions = {**request.extensions, "trace": trace}
+        request.extensions = {**request.extensions, "trace": trace, WIRE_EXTENSION: wire}
         try:
             response = await self._inner.handle_async_request(request)
         except httpx2.TransportError as error:
@@ -150,12 +148,14 @@ class IsolatingTransport(httpx2.AsyncBaseTransport):
 
 @asynccontextmanager
 async def open_http(
-    endpoint: HttpEndpoint, wires: Wires, *, connect_timeout: float
+    endpoint: HttpEndpoint, wires: Wires, authorization: Authorization, *, connect_timeout: float
 ) -> AsyncIterator[tuple[ReadStream[SessionMessage | Exception], Outbox]]:
     """Yield what the server says and where to write. Opens no socket before the first message."""
     limits = httpx2.Limits(max_connections=512, max_keepalive_connections=64, keepalive_expiry=30.0)
     client = httpx2.AsyncClient(
-        transport=IsolatingTransport(httpx2.AsyncHTTPTransport(verify=_trust(), limits=limits), wires),
+        transport=IsolatingTransport(
+            authorization.over(httpx2.AsyncHTTPTransport(verify=authorities(), limits=limits)), wires
+        ),
         headers=dict(endpoint.headers),
         timeout=httpx2.Timeout(connect_timeout, read=_READ_TIMEOUT),
     )
@@ -169,16 +169,15 @@ async def open_http(
             tasks.cancel_scope.cancel()
 
 
-@cache
-def _trust() -> SSLContext:
-    """The authorities that vouch for servers. To read them holds up the loop for 25 ms, so once is enough for all."""
-    return httpx2.create_ssl_context()
-
-
 async def _forward(outbox: Outbox, write: WriteStream[SessionMessage]) -> None:
     with suppress(anyio.EndOfStream, anyio.ClosedResourceError, anyio.BrokenResourceError):
         while True:
-            await write.send(await outbox.take())
+            item = await outbox.take()
+            if isinstance(item, InContext) and item.context is not None:
+                async with anyio.create_task_group() as tasks:
+                    item.context.run(tasks.start_soon, write.send, item)
+            else:
+                await write.send(item)
 
 
 def _answers(body: bytes, request_id: str) -> bool:
@@ -188,36 +187,3 @@ def _answers(body: bytes, request_id: str) -> bool:
     except (ValueError, RecursionError):
         return True
     return not isinstance(found, dict) or "method" in found or str(found.get("id")) == request_id
-
-
-def parse_retry_after(value: str | None) -> float | None:
-    """Seconds from a Retry-After header (RFC 9110, 10.2.3): a number or a date; None when absent or unreadable."""
-    if value is None:
-        return None
-    with suppress(ValueError):
-        seconds = float(value)
-        return max(0.0, seconds) if math.isfinite(seconds) else None
-    try:
-        until = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    if until.tzinfo is None:
-        until = until.replace(tzinfo=UTC)
-    return max(0.0, (until - datetime.now(UTC)).total_seconds())
-
-
-def describe(error: BaseException) -> str:
-    """A network error in words, without the address (it may carry credentials)."""
-    text = _of_the_system(error) or str(error)
-    return f"{type(error).__name__}: {text}" if text and "://" not in text else type(error).__name__
-
-
-def _of_the_system(error: BaseException | None) -> str:
-    """What the operating system said, below the libraries that say only that nothing went well; or nothing."""
-    found = ""
-    while error is not None:
-        if isinstance(error, OSError) and error.errno is not None and error.errno > 0:
-            found = os.strerror(error.errno)
-        # Of several addresses, the first is as good as any.
-        error = error.exceptions[0] if isinstance(error, BaseExceptionGroup) else error.__cause__ or error.__context__
-    return found

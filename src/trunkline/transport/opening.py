@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -15,25 +15,30 @@ from mcp.client.session import IncomingMessage
 from mcp.shared.dispatcher import Dispatcher
 from mcp.shared.jsonrpc_dispatcher import JSONRPCDispatcher
 from mcp.shared.transport_context import TransportContext
-from mcp_types import CONNECTION_CLOSED
+from mcp_types import CONNECTION_CLOSED, HEADER_MISMATCH, METHOD_NOT_FOUND, UNSUPPORTED_PROTOCOL_VERSION
 
 from trunkline.endpoint import Endpoint, HttpEndpoint, InProcessEndpoint, StdioEndpoint
 from trunkline.policy import Era
 from trunkline.secrets import Secrets
+from trunkline.transport.asking import Line
+from trunkline.transport.authorization.authorizing import Authorization
+from trunkline.transport.authorization.failure import AuthorizationFailed
 from trunkline.transport.changes import Changed, read_change
 from trunkline.transport.era import EraUndecided, PinnedEra, negotiate
 from trunkline.transport.faults import cause_of
 from trunkline.transport.http import open_http
 from trunkline.transport.inprocess import open_in_process
-from trunkline.transport.reasons import SessionFailed, blot_out, presentable, reason_for, words_in
+from trunkline.transport.reasons import Blots, SessionFailed, presentable, reason_for, words_in
 from trunkline.transport.session import Session
 from trunkline.transport.stdio import ChildProcess, open_stdio
-from trunkline.transport.wire import TrackingDispatcher, Wire, Wires
+from trunkline.transport.wire import TrackingDispatcher, Wire, Wires, hear_log
 from trunkline.version import VERSION
 
 __all__ = ["SessionSettings", "open_session"]
 
 _CLOSED_BY_SDK = "Connection closed"
+_NO_HANDSHAKE: Final = frozenset({HEADER_MISMATCH, METHOD_NOT_FOUND, UNSUPPORTED_PROTOCOL_VERSION})
+"""What a server answers to a handshake that speaks the stateless era only."""
 _LATEST: Final = 16
 """Calls whose arguments are taken out of a child's last words: careless servers write them to stderr."""
 
@@ -50,6 +55,9 @@ class SessionSettings:
     """Seconds for one TCP connect; the whole opening is bounded by the caller."""
     grace: float
     """Seconds a child may take to exit by itself."""
+    authorization: Authorization
+    capabilities: Mapping[str, Any] | None = None
+    """What the client can do whom the session is opened for; None where it is opened for all."""
 
 
 @asynccontextmanager
@@ -64,7 +72,9 @@ async def open_session(
     Raises:
         SessionFailed: The server cannot be started or reached, or the handshake failed.
     """
-    endpoint, wire = settings.endpoint, Wire()
+    endpoint, wire = settings.endpoint, Wire(capabilities=settings.capabilities)
+    blots = Blots(endpoint, settings.authorization)
+    line = None if settings.capabilities is None else Line()
     failure: SessionFailed | None = None
     async with AsyncExitStack() as stack:
         wires: Wires = {}
@@ -73,14 +83,14 @@ async def open_session(
             dispatcher, explain = await _connect(stack, settings, wires, latest)
         except (OSError, ValueError) as error:
             hopeless = isinstance(error, FileNotFoundError | PermissionError)
-            cause = cause_of(error, blot_out(endpoint))
-            raise SessionFailed(presentable(reason_for(error, wire), endpoint), hopeless=hopeless) from cause
+            reason = presentable(reason_for(error, wire), blots.now)
+            raise SessionFailed(reason, hopeless=hopeless) from cause_of(error, blots.now)
         tracking = TrackingDispatcher(
             dispatcher,
             wires,
             settings.rng,
             latest=latest,
-            on_end=lambda: on_lost(presentable(explain.now(), endpoint)),
+            on_end=lambda: on_lost(presentable(explain.now(), blots.now)),
         )
 
         async def on_message(message: IncomingMessage) -> None:
@@ -88,19 +98,24 @@ async def open_session(
             if change is not None:
                 on_changed(*change)
 
+        callbacks: dict[str, Any] = {"logging_callback": hear_log} if line is None else line.callbacks
         who = types.Implementation(name="trunkline", version=VERSION)
         client = await stack.enter_async_context(
-            ClientSession(dispatcher=tracking, message_handler=on_message, client_info=who)
+            ClientSession(dispatcher=tracking, message_handler=on_message, client_info=who, **callbacks)
         )
         try:
             await negotiate(client, settings.era, settings.pinned, wire)
         except (MCPError, EraUndecided, RuntimeError, ValueError) as error:
             if not _is_end(error, wire) and wire.fault is None:
                 settings.pinned.clear()
-            failure = SessionFailed(presentable(await explain.why(error, wire), endpoint))
-            failure.__cause__ = cause_of(error, blot_out(endpoint))
+            failure = SessionFailed(
+                presentable(await explain.why(error, wire), blots.now),
+                hopeless=isinstance(wire.fault, AuthorizationFailed) and not wire.fault.may_pass,
+                refused=isinstance(error, MCPError) and error.code in _NO_HANDSHAKE,
+            )
+            failure.__cause__ = cause_of(error, blots.now)
         else:
-            yield Session(client, endpoint, on_lost=on_lost, explain=explain.why)
+            yield Session(client, endpoint, blots, on_lost=on_lost, explain=explain.why, line=line)
     # Raised out here, because the task groups in the stack would wrap it.
     if failure is not None:
         raise failure
@@ -148,7 +163,7 @@ async def _connect(
             return JSONRPCDispatcher(read, outbox), _Explanation("", child, latest)
         case HttpEndpoint() as endpoint:
             received, outbox = await stack.enter_async_context(
-                open_http(endpoint, wires, connect_timeout=settings.connect_timeout)
+                open_http(endpoint, wires, settings.authorization, connect_timeout=settings.connect_timeout)
             )
             return JSONRPCDispatcher(received, outbox), _Explanation("the HTTP session ended")
         case InProcessEndpoint() as endpoint:

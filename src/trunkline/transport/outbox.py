@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
+from contextvars import Context, copy_context
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
@@ -15,10 +17,19 @@ import anyio
 from mcp.shared.message import SessionMessage
 from mcp_types import JSONRPCNotification, JSONRPCRequest
 
-__all__ = ["Outbox"]
+from trunkline.transport.wire import CURRENT_WIRE
+
+__all__ = ["InContext", "Outbox"]
 
 _LIMIT = 4096
 """Messages; reached only by a server that has stopped reading, whose callers are then refused."""
+
+
+@dataclass
+class InContext(SessionMessage):
+    """A request whose answer, and what comes before it, are to be taken in the context that it was made in."""
+
+    context: Context | None = None
 
 
 class Outbox:
@@ -48,7 +59,10 @@ class Outbox:
             return
         if len(self._items) >= _LIMIT:
             raise anyio.BrokenResourceError
-        self._items.append(item)
+        wire = CURRENT_WIRE.get()
+        # Only where somebody wants to know for which request a server tells something: it costs a task.
+        context = None if wire is None or wire.log is None else copy_context()
+        self._items.append(item if context is None else InContext(item.message, item.metadata, context))
         self._changed.set()
 
     async def take(self) -> SessionMessage:

@@ -15,10 +15,11 @@ from mcp import MCPError
 
 from trunkline.endpoint import Endpoint, HttpEndpoint, InProcessEndpoint, StdioEndpoint
 from trunkline.secrets import Secrets
-from trunkline.transport.http import describe
+from trunkline.transport.authorization.authorizing import Authorization
+from trunkline.transport.network import describe
 from trunkline.transport.wire import Wire
 
-__all__ = ["SessionFailed", "blot_out", "presentable", "reason_for", "words_in"]
+__all__ = ["Blots", "SessionFailed", "presentable", "reason_for", "words_in"]
 
 _LONGEST = 300
 _WORD = re.compile(r"\w+")
@@ -30,10 +31,12 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 class SessionFailed(Exception):
     """A session could not be opened, or a request of our own on it failed. The message is fit to show."""
 
-    def __init__(self, reason: str, *, hopeless: bool = False) -> None:
+    def __init__(self, reason: str, *, hopeless: bool = False, refused: bool = False) -> None:
         super().__init__(reason)
         self.hopeless = hopeless
-        """Whether waiting a little cannot help: the program is missing or may not be started."""
+        """Whether waiting a little cannot help: the program is missing or may not be started, or we are not let in."""
+        self.refused = refused
+        """Whether the server does not know the handshake."""
 
 
 def reason_for(error: BaseException, wire: Wire) -> str:
@@ -41,7 +44,7 @@ def reason_for(error: BaseException, wire: Wire) -> str:
     if wire.fault is not None:
         return describe(wire.fault)
     if wire.status is not None and wire.status >= 400:
-        hint = ", check the configured headers" if wire.status in (401, 403) else ""
+        hint = ", check the configured headers or auth" if wire.status in (401, 403) else ""
         return f"HTTP {wire.status}{hint}"
     match _first_leaf(error):
         case FileNotFoundError() as leaf:
@@ -60,14 +63,35 @@ def _first_leaf(error: BaseException) -> BaseException:
     return error
 
 
-def presentable(text: str, endpoint: Endpoint) -> str:
-    """`text` on one line, cut short, without the endpoint's secrets."""
-    text = _CONTROL.sub(" ", blot_out(endpoint).mask(text)).strip()
+def presentable(text: str, secrets: Secrets) -> str:
+    """`text` on one line, cut short, without the secrets."""
+    text = _CONTROL.sub(" ", secrets.mask(text)).strip()
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 
-def blot_out(endpoint: Endpoint) -> Secrets:
-    """What must not be in words about an endpoint's failures: beside its secrets, all that its server was given."""
+class Blots:
+    """What must not be in words about one endpoint: what its server was given, and the tokens of the moment."""
+
+    def __init__(self, endpoint: Endpoint, authorization: Authorization) -> None:
+        self._endpoint = endpoint
+        self._authorization = authorization
+        self._given = _given_to(endpoint)
+
+    def __repr__(self) -> str:
+        return f"<Blots [{len(self.now)} values]>"
+
+    @property
+    def now(self) -> Secrets:
+        """In words about failures: beside its secrets, all that the server was given."""
+        return self._authorization.with_tokens(self._given)
+
+    @property
+    def listed(self) -> Secrets:
+        """In what the server says of its tools: its secrets alone, or ordinary words would be taken out."""
+        return self._authorization.with_tokens(self._endpoint.secrets)
+
+
+def _given_to(endpoint: Endpoint) -> Secrets:
     match endpoint:
         case StdioEndpoint():
             given = Secrets(endpoint.env.values())

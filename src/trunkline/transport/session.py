@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
-from typing import Any, cast
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from contextlib import asynccontextmanager, suppress
 
 import anyio
 import mcp_types as types
@@ -16,12 +15,15 @@ from pydantic import TypeAdapter, ValidationError
 from trunkline import clock
 from trunkline.call import Call, Delivery, ToolResult
 from trunkline.endpoint import Endpoint, HttpEndpoint
-from trunkline.errors import CallFailed, ConnectionLost, InvalidResult
+from trunkline.errors import CallError, CallFailed, ConnectionLost, InvalidResult
+from trunkline.exchange import Exchange
 from trunkline.resilience.incidents import Waves
+from trunkline.transport.asking import Line
 from trunkline.transport.changes import announced
 from trunkline.transport.faults import cause_of, is_lost_session, is_unreachable, translate
-from trunkline.transport.listing import every_page, hints_of, shown
-from trunkline.transport.reasons import SessionFailed, blot_out, presentable
+from trunkline.transport.listing import every_page, shown
+from trunkline.transport.reasons import Blots, SessionFailed, presentable
+from trunkline.transport.requests import meta_of, requested, require_fit, subscribe
 from trunkline.transport.wire import CURRENT_WIRE, Wire
 
 __all__ = ["Session"]
@@ -38,16 +40,20 @@ class Session:
         self,
         client: ClientSession,
         endpoint: Endpoint,
+        blots: Blots,
         *,
         on_lost: Callable[[str], None],
         explain: Callable[[Exception, Wire], Awaitable[str]],
+        line: Line | None = None,
     ) -> None:
         self._client = client
         self._endpoint = endpoint
-        self._secrets = blot_out(endpoint)
+        self._blots = blots
         self._on_lost = on_lost
         self._explain = explain
         self._waves = Waves()
+        self._line = line
+        self._level: types.LoggingLevel | None = None
 
     @property
     def era(self) -> str:
@@ -69,15 +75,20 @@ class Session:
 
         Raises:
             CallFailed: No result; `delivery` says what is known.
+            ServerUnavailable: It could not be authorised, and has not run.
         """
         wire, started = Wire(), clock.now()
         token = CURRENT_WIRE.set(wire)
         try:
-            result = await self._request(call)
+            if call.exchange is None:
+                result = await self._request(call)
+            else:
+                wire.capabilities = call.exchange.peer.capabilities
+                result = await self._converse(call, call.exchange, wire)
         except _FAULTS as error:
             failure = self._failure(error, call, wire, started)
             wire.delivery = failure.delivery
-            raise failure from cause_of(error, self._secrets)
+            raise failure from cause_of(error, self._blots.now)
         except CallFailed as error:
             wire.delivery = error.delivery
             raise
@@ -90,7 +101,7 @@ class Session:
             call.delivery = wire.delivery
             call.may_have_run |= wire.delivery in (Delivery.UNKNOWN, Delivery.ANSWERED)
 
-    def _failure(self, error: Exception, call: Call, wire: Wire, started: float) -> CallFailed:
+    def _failure(self, error: Exception, call: Call, wire: Wire, started: float) -> CallError:
         incident = self._incident_of(started)
         has_session = isinstance(self._endpoint, HttpEndpoint) and not self.is_modern
         if is_lost_session(error, wire, has_session=has_session):
@@ -99,52 +110,57 @@ class Session:
             return ConnectionLost(
                 words, delivery=Delivery.NOT_SENT, incident=incident, tool=call.name, server=call.server
             )
-        failure = translate(error, call, wire, incident=incident, secrets=self._secrets)
+        failure = translate(error, call, wire, incident=incident, secrets=self._blots.now)
         if is_unreachable(wire):
             self._on_lost("nothing listens at the server's address")
         return failure
 
     def _incident_of(self, started: float) -> object:
         """A child process is lost once, and the session with it: all its failures are one."""
-        is_http = isinstance(self._endpoint, HttpEndpoint)
-        return self._waves.of(started, clock.now()) if is_http else self
+        return self._waves.of(started, clock.now()) if isinstance(self._endpoint, HttpEndpoint) else self
+
+    async def _converse(self, call: Call, exchange: Exchange, wire: Wire) -> types.Result:
+        """Make the request for somebody who can be asked, and who may want to be told what the server logs."""
+        if self._line is None:
+            if self.is_modern and exchange.peer.log_level is not None:
+                wire.log_level, wire.log = exchange.peer.log_level, exchange.peer.log
+            return await self._request(call)
+        level = exchange.peer.log_level
+        with self._line.held(call, exchange):
+            if level is not None and level != self._level and self.capabilities.logging is not None:
+                self._level = level
+                await self._set_level(level)
+            return await self._request(call)
+
+    async def _set_level(self, level: types.LoggingLevel) -> None:
+        token = CURRENT_WIRE.set(Wire())
+        try:
+            # A server that will not have it may still serve the call.
+            with suppress(MCPError):
+                request = types.SetLevelRequest(params=types.SetLevelRequestParams(level=level))
+                await self._client.send_request(request, types.EmptyResult)
+        finally:
+            CURRENT_WIRE.reset(token)
 
     async def _request(self, call: Call) -> types.Result:
-        client, meta = self._client, call.meta
-        match call.method:
-            case "tools/call":
-                return await self._call_tool(call)
-            case "resources/list":
-                pages = await every_page(lambda page: client.list_resources(params=page))
-                resources = [item for page in pages for item in page.resources]
-                return types.ListResourcesResult(resources=resources, **hints_of(pages))
-            case "resources/templates/list":
-                found = await every_page(lambda page: client.list_resource_templates(params=page))
-                templates = [item for page in found for item in page.resource_templates]
-                return types.ListResourceTemplatesResult(resource_templates=templates, **hints_of(found))
-            case "resources/read":
-                return await client.read_resource(call.target, meta=_meta(meta))
-            case "prompts/list":
-                listed = await every_page(lambda page: client.list_prompts(params=page))
-                prompts = [item for page in listed for item in page.prompts]
-                return types.ListPromptsResult(prompts=prompts, **hints_of(listed))
-            case "prompts/get":
-                return await client.get_prompt(call.target, call.arguments, meta=_meta(meta))
-            case "completion/complete":
-                return await client.complete(**call.arguments)
+        return await (self._call_tool(call) if call.method == "tools/call" else requested(self._client, call))
 
-    async def _call_tool(self, call: Call) -> ToolResult:
-        params = types.CallToolRequestParams(name=call.target, arguments=call.arguments, _meta=_meta(call.meta))
+    async def _call_tool(self, call: Call) -> ToolResult | types.InputRequiredResult:
+        params = types.CallToolRequestParams(name=call.target, arguments=call.arguments, _meta=meta_of(call))
+        if call.exchange is not None:
+            params.input_responses, params.request_state = call.exchange.responses, call.exchange.state
         # Not the SDK's call_tool: for a tool it has not listed it lists again after the call, and fails the call when
         # that fails, although the tool has run.
         result = await self._client.send_request(
             types.CallToolRequest(params=params), _TOOL_ANSWER, progress_callback=call.progress
         )
         if isinstance(result, types.InputRequiredResult):
+            if call.exchange is not None:
+                return result
             words = f"tool {call.name!r} asks for input, and no handler for input is configured"
             raise InvalidResult(words, tool=call.name, server=call.server)
         if not result.is_error and call.result_problems is not None:
-            _check(result, call.result_problems)
+            require_fit(result, call.result_problems)
         return result
 
     async def list_tools(self) -> list[types.Tool]:
@@ -157,7 +173,8 @@ class Session:
             return []
         async with self._own_request():
             pages = await every_page(lambda page: self._client.list_tools(params=page))
-        return [shown(tool, self._endpoint.secrets) for page in pages for tool in page.tools]
+        hidden = self._blots.listed
+        return [shown(tool, hidden) for page in pages for tool in page.tools]
 
     async def ping(self) -> None:
         """Ask for a sign of life: `server/discover` in the stateless era, `ping` before.
@@ -192,6 +209,23 @@ class Session:
             async for _change in subscription:
                 pass
 
+    async def subscribe(self, uri: str, *, wanted: bool) -> None:
+        """Have a server of the handshake era tell of a resource's updates, or no longer; raises `SessionFailed`."""
+        async with self._own_request():
+            await subscribe(self._client, uri, wanted=wanted)
+
+    async def watch_resources(self, uris: Collection[str], on_watching: Callable[[], None]) -> None:
+        """Have a server of the stateless era tell of these resources' updates, as `watch` does of listings."""
+        async with self._own_request(), listen(self._client, resource_subscriptions=list(uris)) as subscription:
+            on_watching()
+            async for _update in subscription:
+                pass
+
+    @property
+    def can_subscribe(self) -> bool:
+        """Whether the server tells of single resources' updates."""
+        return self.capabilities.resources is not None and self.capabilities.resources.subscribe is True
+
     @asynccontextmanager
     async def _own_request(self) -> AsyncIterator[None]:
         """Requests that no caller asked for: their failure is a reason in words."""
@@ -202,8 +236,8 @@ class Session:
         except _FAULTS as error:
             if is_unreachable(wire):
                 self._on_lost("nothing listens at the server's address")
-            words = presentable(await self._explain(error, wire), self._endpoint)
-            raise SessionFailed(words) from cause_of(error, self._secrets)
+            words = presentable(await self._explain(error, wire), self._blots.now)
+            raise SessionFailed(words) from cause_of(error, self._blots.now)
         finally:
             CURRENT_WIRE.reset(token)
 
@@ -211,18 +245,3 @@ class Session:
     def can_watch(self) -> bool:
         """Whether `watch` is how this server tells of changes."""
         return self.is_modern and bool(announced(self.capabilities))
-
-
-def _check(result: ToolResult, problems: Callable[[Any], tuple[str, ...]]) -> None:
-    # Not by the SDK's validate_tool_result: the schema is the server's too, and with a pattern or references made for
-    # it that one never comes to an end, and everybody waits.
-    if "structured_content" not in result.model_fields_set:
-        msg = "it has an output schema, and the result has no structured content"
-        raise RuntimeError(msg)
-    if found := problems(result.structured_content):
-        raise RuntimeError("; ".join(found))
-
-
-def _meta(meta: Mapping[str, Any] | None) -> types.RequestParamsMeta | None:
-    # The SDK's typed dictionary names only its own key; `_meta` is open to any other.
-    return None if meta is None else cast("types.RequestParamsMeta", dict(meta))

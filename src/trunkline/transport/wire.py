@@ -9,22 +9,30 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import anyio
 from anyio.abc import TaskStatus
 from mcp.shared.dispatcher import CallOptions, Dispatcher, OnNotify, OnNotifyIntercept, OnRequest
 from mcp.shared.transport_context import TransportContext
+from mcp_types import (
+    CLIENT_CAPABILITIES_META_KEY,
+    LOG_LEVEL_META_KEY,
+    LoggingLevel,
+    LoggingMessageNotificationParams,
+)
 
 from trunkline.call import Delivery
 
-__all__ = ["CURRENT_WIRE", "REQUEST_HEADER", "TrackingDispatcher", "Wire", "Wires"]
+__all__ = ["CURRENT_WIRE", "REQUEST_HEADER", "WIRE_EXTENSION", "TrackingDispatcher", "Wire", "Wires", "hear_log"]
 
 REQUEST_HEADER = "x-trunkline-request"
 """Carries a request's id from the dispatcher to our HTTP transport, which takes it off again: never sent."""
+WIRE_EXTENSION: Final = "trunkline.wire"
+"""Under which an HTTP request of ours carries its `Wire` to the transports below."""
 
 
 @dataclass(slots=True)
@@ -38,10 +46,20 @@ class Wire:
     """Seconds the server asked to wait."""
     fault: Exception | None = None
     """What broke the exchange below the protocol: refused, reset, cut."""
+    capabilities: Mapping[str, Any] | None = None
+    """What the server is told that its client can do; None for what the session says, which is nothing."""
+    log_level: LoggingLevel | None = None
+    """From which level on the server is to tell what it logs, in the stateless era; None for nothing."""
+    log: Callable[[LoggingMessageNotificationParams], Awaitable[None]] | None = None
+    """Told what the server logs for this request; None where nobody is."""
 
     def sent(self) -> None:
         """From here on the server may have got it."""
         self.delivery = Delivery.UNKNOWN
+
+    def refused(self) -> None:
+        """The server wants other credentials first: it has not run, and may be sent again."""
+        self.delivery = Delivery.NOT_SENT
 
 
 Wires = dict[str, Wire]
@@ -89,6 +107,8 @@ class TrackingDispatcher(Dispatcher[TransportContext]):
             options["request_id"] = request_id
         options["headers"] = {**options.get("headers", {}), REQUEST_HEADER: str(request_id)}
         wire = CURRENT_WIRE.get() or Wire()
+        if wire.capabilities is not None and params is not None:
+            params = _declaring(wire.capabilities, wire.log_level, method, params)
         self._wires[str(request_id)] = wire
         try:
             return await self._inner.send_raw_request(method, params, options)
@@ -113,3 +133,23 @@ class TrackingDispatcher(Dispatcher[TransportContext]):
         finally:
             # Synchronous, so that no later call can be handed to a dead connection.
             self._on_end()
+
+
+def _declaring(
+    capabilities: Mapping[str, Any], log_level: LoggingLevel | None, method: str, params: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    """The same request as by a client with these capabilities: the SDK's session says only what it can do itself."""
+    if method == "initialize":
+        return {**params, "capabilities": capabilities}
+    meta = params.get("_meta", {})
+    if CLIENT_CAPABILITIES_META_KEY not in meta:
+        return params
+    wanted = {} if log_level is None else {LOG_LEVEL_META_KEY: log_level}
+    return {**params, "_meta": {**meta, CLIENT_CAPABILITIES_META_KEY: capabilities, **wanted}}
+
+
+async def hear_log(entry: LoggingMessageNotificationParams) -> None:
+    """Pass on what a server logs for the request in whose context it came; what came in none is nobody's."""
+    wire = CURRENT_WIRE.get()
+    if wire is not None and wire.log is not None:
+        await wire.log(entry)

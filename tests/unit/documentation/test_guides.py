@@ -14,7 +14,9 @@ RUN = [Guide(path.name) for path in sorted((ROOT / "docs_src").iterdir()) if pat
 TABLES = {
     "access": ["GatewaySettings", "PrincipalPolicy", "JwtPolicy"],
     "alerts": ["AlertRule", "DomainPolicy", "AlertSettings", "SinkPolicy"],
+    "credentials": ["ClientCredentials"],
     "cache": ["CachePolicy", "ListingCachePolicy", "CacheSettings", "RedisPolicy"],
+    "deployment": ["DrainPolicy"],
     "logging": ["LoggingPolicy", "RepeatsPolicy"],
     "security": ["LimitsPolicy"],
     "opentelemetry": ["TelemetryPolicy", "OtlpPolicy"],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 
 import httpx2
@@ -39,9 +39,12 @@ def echo_server() -> Server[dict[str, object]]:
 
 
 def infrastructure(
-    *names: str, tools: Mapping[str, ToolPolicy] | None = None, settings: GatewaySettings | None = None
+    *names: str,
+    tools: Mapping[str, ToolPolicy] | None = None,
+    settings: GatewaySettings | None = None,
+    make_server: Callable[[], Server[dict[str, object]]] = echo_server,
 ) -> Infrastructure:
-    servers = {name: ServerSettings(name, InProcessEndpoint(echo_server())) for name in names}
+    servers = {name: ServerSettings(name, InProcessEndpoint(make_server())) for name in names}
     return Infrastructure(Settings("laboratory", servers, tools or {}, gateway=settings or GatewaySettings()))
 
 

@@ -35,3 +35,14 @@ def test_values_in_force_are_shown_and_credentials_are_not() -> None:
     assert told["tools"]["http_get"]["fallback"]["answer"] == "[redacted]"
     assert told["cache"]["redis"]["url"] == "redis://example.org:6380/…"
     assert told["domains"] == {}
+
+
+def test_how_a_server_is_authorised_is_shown_without_the_secret() -> None:
+    auth = {"client_id": "trunkline", "client_secret": "s3cret-client", "issuer": "https://id.example/tenant"}
+    servers = {"http": {"url": "https://example.org/mcp"}, "open": {"url": "https://open.example/mcp"}}
+    told = effective(load({"mcpServers": servers, "trunkline": {"servers": {"http": {"auth": auth}}}}))
+    shown = told["servers"]["http"]["auth"]
+    assert (shown["client_id"], shown["client_secret"]) == ("trunkline", "[redacted]")
+    assert shown["issuer"] == "https://id.example/…"
+    assert told["servers"]["open"]["auth"] is None
+    assert "s3cret" not in json.dumps(told)

@@ -159,7 +159,10 @@ async def test_a_server_that_goes_changes_the_listing_of_prompts() -> None:
 
 
 @pytest.mark.parametrize("era", ["legacy", "auto"])
-async def test_updates_of_single_resources_are_not_promised(era: str) -> None:
+async def test_updates_of_single_resources_and_of_all_listings_are_promised(era: str) -> None:
     async with infrastructure("lab") as infra, Client(build_server(infra), mode=era) as client:
-        assert client.server_capabilities.resources is not None
-        assert not client.server_capabilities.resources.subscribe
+        able = client.server_capabilities
+        assert able.resources == types.ResourcesCapability(subscribe=True, list_changed=True)
+        assert able.tools == types.ToolsCapability(list_changed=True)
+        assert able.prompts == types.PromptsCapability(list_changed=True)
+        assert able.logging == types.LoggingCapability()

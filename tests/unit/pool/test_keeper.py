@@ -20,6 +20,7 @@ from trunkline.pool.keeper import Keeper
 from trunkline.pool.ledger import Ledger
 from trunkline.pool.outage import Outage
 from trunkline.testing.scripted_server import ScriptedServer
+from trunkline.transport.authorization.authorizing import Authorization
 from trunkline.transport.era import PinnedEra
 from trunkline.transport.opening import SessionSettings
 
@@ -38,7 +39,7 @@ class Place:
         self.settled = 0
         rng = random.Random(seed)
         endpoint = server if isinstance(server, StdioEndpoint) else server.endpoint
-        settings = SessionSettings(endpoint, era, PinnedEra(), rng, 5.0, 1.0)
+        settings = SessionSettings(endpoint, era, PinnedEra(), rng, 5.0, 1.0, Authorization(endpoint, rng))
 
         def make(on_ready: Callable[[Connection], None]) -> Connection:
             return Connection(

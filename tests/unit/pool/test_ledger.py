@@ -11,6 +11,7 @@ from tests.servers.embedded import Embedded
 from trunkline import ServerPolicy
 from trunkline.pool.connection import Connection, ConnectionState
 from trunkline.pool.ledger import Ledger, PoolStatistics
+from trunkline.transport.authorization.authorizing import Authorization
 from trunkline.transport.era import PinnedEra
 from trunkline.transport.opening import SessionSettings
 
@@ -18,7 +19,8 @@ pytestmark = pytest.mark.anyio
 
 
 def connection(state: ConnectionState, in_flight: int = 0) -> Connection:
-    settings = SessionSettings(Embedded().endpoint, "auto", PinnedEra(), random.Random(1), 1.0, 1.0)
+    endpoint, rng = Embedded().endpoint, random.Random(1)
+    settings = SessionSettings(endpoint, "auto", PinnedEra(), rng, 1.0, 1.0, Authorization(endpoint, rng))
     made = Connection(
         settings,
         ServerPolicy(),

@@ -14,6 +14,7 @@ from tests.servers.embedded import Embedded
 from trunkline import ServerPolicy
 from trunkline.pool.connection import Connection
 from trunkline.pool.ledger import Ledger
+from trunkline.transport.authorization.authorizing import Authorization
 from trunkline.transport.era import PinnedEra
 from trunkline.transport.opening import SessionSettings
 
@@ -28,7 +29,8 @@ NEXT = {"opening": "ready", "ready": "broken", "draining": "closed", "broken": "
 
 
 def connection(ledger: Ledger) -> Connection:
-    settings_ = SessionSettings(Embedded().endpoint, "auto", PinnedEra(), random.Random(1), 1.0, 1.0)
+    endpoint, rng = Embedded().endpoint, random.Random(1)
+    settings_ = SessionSettings(endpoint, "auto", PinnedEra(), rng, 1.0, 1.0, Authorization(endpoint, rng))
     return Connection(
         settings_,
         ServerPolicy(),

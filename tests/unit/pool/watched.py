@@ -13,6 +13,7 @@ from trunkline import PoolPolicy, ServerPolicy
 from trunkline.endpoint import Endpoint
 from trunkline.policy import Era
 from trunkline.pool.connection import Connection
+from trunkline.transport.authorization.authorizing import Authorization
 from trunkline.transport.era import PinnedEra
 from trunkline.transport.opening import SessionSettings
 
@@ -27,7 +28,10 @@ class Watched:
         self.listings: list[list[str]] = []
         self.pinned = PinnedEra()
         pool = policy.pool
-        settings = SessionSettings(endpoint, era, self.pinned, random.Random(1), pool.connect_timeout, pool.grace)
+        rng = random.Random(1)
+        settings = SessionSettings(
+            endpoint, era, self.pinned, rng, pool.connect_timeout, pool.grace, Authorization(endpoint, rng)
+        )
         self.connection = Connection(
             settings,
             policy,

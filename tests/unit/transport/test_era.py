@@ -131,8 +131,16 @@ async def test_a_server_that_answers_is_modern_and_that_is_kept() -> None:
         ErrorData(code=-32602, message="Invalid request parameters"),
         ErrorData(code=-32022, message="Unsupported", data={"supported": ["2025-11-25"], "requested": "2026-07-28"}),
         ErrorData(code=-32022, message="Unsupported", data="nonsense"),
+        ErrorData(code=-32000, message="Bad Request: Unsupported protocol version: 2026-07-28"),
     ],
-    ids=["unknown method", "not initialized", "invalid params", "names the handshake's version", "names nothing"],
+    ids=[
+        "unknown method",
+        "not initialized",
+        "invalid params",
+        "names the handshake's version",
+        "names nothing",
+        "-32000",
+    ],
 )
 async def test_a_server_that_refuses_the_question_gets_its_handshake_and_that_is_kept(refusal: ErrorData) -> None:
     server, pinned = Server(refusal, HANDSHAKE), PinnedEra()
@@ -180,6 +188,7 @@ async def test_an_http_refusal_of_the_question_itself_is_evidence(status: int) -
     [
         ErrorData(code=-32700, message="Failed to parse JSON response"),
         ErrorData(code=-32000, message="Connection closed"),
+        ErrorData(code=-32000, message="SSE stream ended without a response"),
         ErrorData(code=-32600, message="Unexpected content type: text/html"),
     ],
 )
@@ -208,6 +217,26 @@ async def test_a_server_of_unknown_versions_is_refused_by_name() -> None:
     error = ErrorData(code=-32022, message="Unsupported", data={"supported": ["2031-01-01"], "requested": "2026-07-28"})
 
     assert "speaks only 2031-01-01" in str(await undecided(Server(error, HANDSHAKE), PinnedEra()))
+
+
+def refusing(*supported: str) -> ErrorData:
+    return ErrorData(code=-32022, message="Unsupported", data={"supported": [*supported], "requested": "2026-07-28"})
+
+
+@pytest.mark.parametrize("era", ["auto", "2026-07-28"])
+async def test_a_version_that_is_refused_and_named_is_asked_for_once_more(era: Era) -> None:
+    server = Server([refusing("2026-07-28"), MODERN])
+
+    assert await settle(server, PinnedEra(), era=era) == "2026-07-28"
+    assert server.asked == ["server/discover"] * 2
+
+
+async def test_a_server_that_refuses_what_it_names_is_not_asked_for_ever() -> None:
+    server = Server(refusing("2026-07-28"), HANDSHAKE)
+
+    assert "speaks only 2026-07-28" in str(await undecided(server, PinnedEra()))
+    assert await settle(Server(refusing("2025-11-25", "2026-07-28"), HANDSHAKE), PinnedEra()) == "2025-11-25"
+    assert server.asked == ["server/discover"] * 2
 
 
 @pytest.mark.parametrize(

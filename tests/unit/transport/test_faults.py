@@ -104,7 +104,7 @@ TABLE = (
         sent(status=401),
         ServerError,
         Delivery.REFUSED,
-        "check the configured headers (HTTP 401)",
+        "check the configured headers or auth (HTTP 401)",
     ),
     Row(
         "closed by the SDK",

@@ -14,7 +14,9 @@ import pytest
 
 from trunkline.call import Delivery
 from trunkline.transport import http as module
-from trunkline.transport.http import IsolatingTransport, describe, parse_retry_after
+from trunkline.transport.http import IsolatingTransport
+from trunkline.transport.network import describe
+from trunkline.transport.retry_after import parse_retry_after
 from trunkline.transport.wire import REQUEST_HEADER, Wire, Wires
 
 pytestmark = pytest.mark.anyio

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import random
+
 import httpx2
 import pytest
 from mcp import MCPError
 
 from trunkline import HttpEndpoint, InProcessEndpoint, StdioEndpoint
 from trunkline.endpoint import Endpoint
-from trunkline.transport.reasons import SessionFailed, presentable, reason_for, words_in
+from trunkline.secrets import Secrets
+from trunkline.transport.authorization.authorizing import Authorization
+from trunkline.transport.reasons import Blots, SessionFailed, presentable, reason_for, words_in
 from trunkline.transport.wire import Wire
+
+
+def blots(endpoint: Endpoint) -> Blots:
+    return Blots(endpoint, Authorization(endpoint, random.Random(1)))
 
 
 @pytest.mark.parametrize(
@@ -19,8 +27,8 @@ from trunkline.transport.wire import Wire
         (MCPError(-1, "x"), Wire(fault=httpx2.ConnectError("refused")), "ConnectError: refused"),
         (MCPError(-1, "x"), Wire(fault=httpx2.ReadError("")), "ReadError"),
         (MCPError(-1, "x"), Wire(fault=httpx2.ConnectError("no http://user:pw@host")), "ConnectError"),
-        (MCPError(-1, "x"), Wire(status=401), "HTTP 401, check the configured headers"),
-        (MCPError(-1, "x"), Wire(status=403), "HTTP 403, check the configured headers"),
+        (MCPError(-1, "x"), Wire(status=401), "HTTP 401, check the configured headers or auth"),
+        (MCPError(-1, "x"), Wire(status=403), "HTTP 403, check the configured headers or auth"),
         (MCPError(-1, "x"), Wire(status=503), "HTTP 503"),
         (MCPError(-1, "said so"), Wire(status=200), "said so"),
         (FileNotFoundError(2, "No such file", "srv"), Wire(), "program or folder not found: srv"),
@@ -54,11 +62,11 @@ HTTP = HttpEndpoint("http://user:hunter22@host/mcp?key=topsecret", {"Authorizati
     ],
 )
 def test_what_is_shown_is_one_line_without_secrets(endpoint: Endpoint, text: str, shown: str) -> None:
-    assert presentable(text, endpoint) == shown
+    assert presentable(text, blots(endpoint).now) == shown
 
 
 def test_what_is_shown_is_short() -> None:
-    shown = presentable("x" * 1000, InProcessEndpoint(None))
+    shown = presentable("x" * 1000, Secrets())
 
     assert len(shown) == 300
     assert shown.endswith("…")
@@ -67,7 +75,7 @@ def test_what_is_shown_is_short() -> None:
 def test_a_secret_within_a_longer_one_is_blotted_out_with_it() -> None:
     endpoint = StdioEndpoint("srv", env={"A": "secret", "B": "secret-and-more"})
 
-    assert presentable("it was secret-and-more", endpoint) == "it was [redacted]"
+    assert presentable("it was secret-and-more", blots(endpoint).now) == "it was [redacted]"
 
 
 def test_a_failed_session_says_whether_waiting_can_help() -> None:
@@ -79,3 +87,12 @@ def test_arguments_are_told_by_their_texts_their_words_and_their_numbers() -> No
     arguments = {"text": "call Ada, please", "deep": [{"n": 4111, "yes": True}, 0.5], "none": None}
     assert list(words_in(arguments)) == ["call Ada, please", "call", "Ada", "please", "4111", "0.5"]
     assert len(list(words_in("word " * 100_000))) == 501
+
+
+def test_ordinary_words_that_a_server_was_given_are_no_secret_of_its_listings() -> None:
+    found = blots(HttpEndpoint("http://host/mcp", {"x-tenant": "production", "Authorization": "Bearer abcdef123456"}))
+    said = "for production: abcdef123456"
+
+    assert found.listed.mask(said) == "for production: [redacted]"
+    assert found.now.mask("for production") == "for [redacted]"
+    assert repr(found) == f"<Blots [{len(found.now)} values]>"
