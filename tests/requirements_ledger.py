@@ -414,6 +414,18 @@ LEDGER = (
         "issue, The gateway any host can trust",
         "Bearer tokens (static, hashed in config) and JWT/JWKS per caller",
     ),
+    Requirement(
+        "GATEWAY-ATTACKS",
+        "issue, The gateway any host can trust",
+        "Every attack of the specification's security pages and of docs/security.md is tried against a gateway that "
+        "runs, and fails",
+    ),
+    Requirement(
+        "MANY-CALLERS",
+        "issue, The gateway any host can trust",
+        "Five hundred callers of several principals for a minute, while a server dies and returns: no wrong answer, "
+        "none of another's, memory flat, everything drained",
+    ),
     Requirement("GATEWAY-RATE", "issue, The gateway any host can trust", "Per-principal rate limits"),
     Requirement(
         "GATEWAY-AUDIT",

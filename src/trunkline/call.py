@@ -163,6 +163,8 @@ class Call:
     """The name the server itself uses for the tool."""
     problems: Callable[[dict[str, Any]], tuple[str, ...]] | None = None
     """What is wrong with the arguments, one line per mistake; None where nothing is known about them."""
+    result_problems: Callable[[Any], tuple[str, ...]] | None = None
+    """What is wrong with the structured content of a result, likewise; None where none is promised."""
     repeatable: bool = False
     """Whether running it twice is known to be harmless."""
     recheck: Callable[[str, str], None] | None = None

@@ -93,7 +93,12 @@ class Fallbacks:
                 words = f"fallback server {server!r} has no tool {target!r}"
                 raise ToolNotFound(words, tool=call.name, server=server)
             return replace(
-                call, server=server, target=target, repeatable=there.repeatable, problems=there.validator.problems
+                call,
+                server=server,
+                target=target,
+                repeatable=there.repeatable,
+                problems=there.validator.problems,
+                result_problems=there.result_problems,
             )
 
         return lead
@@ -124,6 +129,7 @@ def _to_tool(name: str, onto: Mapping[str, Any] | None) -> Callable[[Call], Awai
             server="",
             target="",
             problems=None,
+            result_problems=None,
             repeatable=False,
             tried=frozenset(),
         )

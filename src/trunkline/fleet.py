@@ -227,8 +227,8 @@ class Fleet:
             tool = self._registry.resolve(call.name)
         is_first = call.exchange is None or not call.exchange.is_resumed  # what somebody answered is used once
         call.server, call.target, call.repeatable = tool.server, tool.target, tool.repeatable and is_first
-        call.problems, own = tool.validator.problems, tool.policy.attempt_timeout
-        call.attempt_timeout = own if call.attempt_timeout is None else call.attempt_timeout
+        call.problems, call.result_problems = tool.validator.problems, tool.result_problems
+        call.attempt_timeout = tool.policy.attempt_timeout if call.attempt_timeout is None else call.attempt_timeout
 
     async def _heard_more(self, call: Call) -> bool:
         """Wait for servers that may have the tool and have not been reached yet; whether another look is worth it.

@@ -174,7 +174,7 @@ async def test_the_gateway_answers_to_the_names_by_which_it_is_asked(
     place: str, names: list[str], tmp_path: Path
 ) -> None:
     settings = configuration(place, tmp_path).gateway
-    guard = Guard(PlainTextResponse("let in"), commands()[place].host, lambda: settings)
+    guard = Guard(PlainTextResponse("let in"), commands()[place].host, lambda: settings, lambda _: None)
     async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=guard), base_url="http://any") as web:
         for name in names:
             assert (await web.get("/", headers={"Host": name})).status_code == 200

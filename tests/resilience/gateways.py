@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import resource
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -33,6 +34,8 @@ class RunningGateway:
     process: subprocess.Popen[bytes]
     port: int
     log: Path
+    token: str | None = None
+    """Of who may watch, where it asks who calls."""
     _read: int = 0
 
     @property
@@ -56,7 +59,25 @@ class RunningGateway:
 
     def get(self, path: str) -> Any:
         """The JSON at `path`."""
-        return httpx2.get(f"{self.url}{path}", timeout=10.0).json()
+        return self.page(path).json()
+
+    def page(self, path: str) -> httpx2.Response:
+        """What is at `path`."""
+        return httpx2.get(f"{self.url}{path}", timeout=10.0, headers=self.headers)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Of who may watch."""
+        return {} if self.token is None else {"Authorization": f"Bearer {self.token}"}
+
+    def peak(self) -> int:
+        """Bytes it had in memory at most, so far."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text("ascii")
+        return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+
+    def resident(self) -> int:
+        """Bytes it has in memory."""
+        return int(Path(f"/proc/{self.process.pid}/statm").read_text("ascii").split()[1]) * resource.getpagesize()
 
 
 @contextmanager
@@ -66,11 +87,13 @@ def running_gateway(
     options: Mapping[str, Option] | None = None,
     others: Mapping[str, Any] | None = None,
     port: int | None = None,
+    token: str | None = None,
     **table: Any,
 ) -> Iterator[RunningGateway]:
     """A gateway in front of one faulty server for each name, all connected.
 
-    `options` are the servers', `others` are entries for further servers, `table` is the `trunkline` table.
+    `options` are the servers', `others` are entries for further servers, `table` is the `trunkline` table;
+    where that has principals, `token` is that of one who may watch.
     """
     config = folder / "mcp.json"
     program, arguments = stdio_command(**(options or {}))
@@ -81,7 +104,7 @@ def running_gateway(
         command = [sys.executable, "-m", "trunkline", "serve", str(config), "--port", str(port)]
         process = subprocess.Popen(command, stderr=stderr, stdin=subprocess.DEVNULL)
     try:
-        running = RunningGateway(process, port, log)
+        running = RunningGateway(process, port, log, token)
         anyio.run(_connected, running)
         yield running
     finally:
@@ -106,7 +129,7 @@ async def entered_gateway(folder: Path, *servers: str, **given: Any) -> AsyncIte
 
 async def _connected(running: RunningGateway) -> None:
     with anyio.fail_after(STARTUP):
-        async with httpx2.AsyncClient() as client:
+        async with httpx2.AsyncClient(headers=running.headers) as client:
             while True:
                 assert running.process.poll() is None, running.log.read_text("utf-8", "replace")
                 try:

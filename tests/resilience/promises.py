@@ -17,7 +17,7 @@ __all__ = ["PROMISES", "Facts", "Row", "as_json", "missing_from", "table"]
 
 PROMISES: Final = (
     *("R1", "R2", "R3", "R4", "R5", "R6", "R7", "R8", "R9", "R12"),
-    *("METASTABLE", "HEDGE-TAIL", "P5", "STALE-IF-ERROR", "CACHE-INVALID"),
+    *("METASTABLE", "HEDGE-TAIL", "P5", "STALE-IF-ERROR", "CACHE-INVALID", "MANY-CALLERS"),
 )
 """Each has at least one row whenever the whole drill is run."""
 

@@ -92,7 +92,7 @@ def _print(result: ToolResult) -> None:
         if isinstance(block, TextContent):
             print(shown(block.text))
         else:
-            print(block.model_dump_json(by_alias=True, exclude_none=True))
+            print(shown(block.model_dump_json(by_alias=True, exclude_none=True)))
     if not result.content and result.structured_content is not None:
         print_json(result.structured_content)
 

@@ -6,6 +6,8 @@ import sys
 from collections.abc import Iterable
 from typing import Final
 
+from trunkline.registry.wording import printable
+
 __all__ = ["EXIT_CODES", "FAILED", "FINE", "INTERRUPTED", "TOOL_ERROR", "WRONG_USE", "CommandError", "complain"]
 
 FINE: Final = 0
@@ -34,7 +36,7 @@ class CommandError(Exception):
 
 
 def complain(problem: str) -> None:
-    """Write `trunkline: problem` as one line to standard error."""
-    words = " ".join(problem.split())
+    """Write `trunkline: problem` as one line to standard error; a server's words in it cannot steer the terminal."""
+    words = printable(" ".join(problem.split()))
     sys.stderr.write(f"trunkline: {words}\n")
     sys.stderr.flush()

@@ -14,7 +14,7 @@ __all__ = ["cell", "print_json", "print_table", "shown"]
 
 def print_json(value: Any) -> None:
     """Print `value` as indented JSON."""
-    print(json.dumps(value, indent=2, ensure_ascii=False))
+    print(shown(json.dumps(value, indent=2, ensure_ascii=False)))
 
 
 def print_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

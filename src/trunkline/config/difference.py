@@ -37,11 +37,15 @@ class Difference:
     telemetry_changed: bool = False
     """Something else is to be told, or to somebody else: that takes a restart."""
 
+    sessions_changed: tuple[str, ...] = ()
+    """Keys of `trunkline.gateway.limits` about sessions that are open already: they take a restart."""
+
     @property
     def waiting(self) -> tuple[str, ...]:
         """The keys whose new values take a restart."""
         telemetry = ("trunkline.telemetry",) if self.telemetry_changed else ()
-        return (*(f"trunkline.cache.{key}" for key in self.cache_rebuilt), *telemetry)
+        cache = (f"trunkline.cache.{key}" for key in self.cache_rebuilt)
+        return (*cache, *telemetry, *(f"trunkline.gateway.limits.{key}" for key in self.sessions_changed))
 
 
 def difference(old: Settings, new: Settings) -> Difference:
@@ -60,6 +64,11 @@ def difference(old: Settings, new: Settings) -> Difference:
         pins_changed=(old.pins, old.source) != (new.pins, new.source),
         cache_rebuilt=tuple(_rebuilt(old.cache, new.cache)),
         telemetry_changed=old.telemetry != new.telemetry,
+        sessions_changed=tuple(
+            key
+            for key in ("sessions", "session_idle")
+            if getattr(old.gateway.limits, key) != getattr(new.gateway.limits, key)
+        ),
     )
 
 

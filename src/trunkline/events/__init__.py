@@ -32,6 +32,7 @@ from trunkline.events.ours import (
     LoopLagged,
     ObserverFailed,
     PinsReloaded,
+    RequestRefused,
     SharedCacheFound,
     SharedCacheLost,
 )
@@ -84,6 +85,7 @@ __all__ = [
     "PinsReloaded",
     "ReplicaEjected",
     "ReplicaReadmitted",
+    "RequestRefused",
     "RequestServed",
     "ResourceUpdated",
     "RetryScheduled",

@@ -19,6 +19,7 @@ __all__ = [
     "LoopLagged",
     "ObserverFailed",
     "PinsReloaded",
+    "RequestRefused",
     "SharedCacheFound",
     "SharedCacheLost",
 ]
@@ -99,6 +100,16 @@ class AnswerAbandoned(Event):
     path: str
     reason: str
     """`left`, or `stopped reading`, in which case it was given up."""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestRefused(Event):
+    """The gateway refused a request, or a connection, before it looked at what was asked."""
+
+    reason: str
+    """`unauthenticated`, `forbidden`, `wrong_host`, `wrong_origin`, `too_many_requests`, `too_many_connections`,
+    `unavailable` (no session is free, or the issuer's keys are away), `head_too_large`, `too_large`, `too_slow` or
+    `malformed`."""
 
 
 @dataclass(frozen=True, slots=True)

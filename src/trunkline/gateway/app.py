@@ -23,6 +23,7 @@ from starlette.routing import Route
 from trunkline.gateway import status
 from trunkline.gateway.audience import Audience
 from trunkline.gateway.authentication import Authentication
+from trunkline.gateway.bounds import Bounds
 from trunkline.gateway.caching import cache_routes
 from trunkline.gateway.draining import Drain
 from trunkline.gateway.guard import Guard, refusal, require_protection
@@ -58,7 +59,7 @@ def build_app(infra: Infrastructure, host: str, port: int, *, patience: float = 
     """
     require_protection(host, infra.settings.gateway)
     server = build_server(infra)
-    manager, admission, endpoint = http_endpoint(server)
+    manager, admission, endpoint = http_endpoint(server, infra.settings.gateway.limits)
     viewing = Viewing(infra)
 
     @asynccontextmanager
@@ -110,7 +111,8 @@ def build_app(infra: Infrastructure, host: str, port: int, *, patience: float = 
             *_files(),
         ],
         middleware=[
-            Middleware(Guard, host=host, settings=gateway_settings),
+            Middleware(Guard, host=host, settings=gateway_settings, emit=infra.bus.emit),
+            Middleware(Bounds, limits=lambda: gateway_settings().limits),
             Middleware(Authentication, settings=gateway_settings, is_loopback=is_loopback(host)),
             Middleware(Audience, emit=infra.bus.emit, patience=patience),
         ],
@@ -145,10 +147,12 @@ def _sending(content: bytes, media_type: str) -> Callable[[Request], Awaitable[R
 
 
 async def _refused(request: Request, error: Exception) -> Response:
-    code = error.status_code if isinstance(error, HTTPException) else 500
+    code, detail = (error.status_code, error.detail) if isinstance(error, HTTPException) else (500, "")
     words = {
         404: ("not_found", f"nothing is served at {request.url.path}; see /openapi.json"),
         405: ("method_not_allowed", f"{request.method} is not allowed at {request.url.path}"),
+        408: ("too_slow", detail),
+        413: ("too_large", detail),
     }
     answer = refusal(code, *words.get(code, ("refused", "the request was refused")))
     if isinstance(error, HTTPException):

@@ -13,7 +13,7 @@ from mcp import MCPError
 from trunkline.errors import CallError
 from trunkline.gateway.principals import Principal
 
-__all__ = ["Audit", "Use"]
+__all__ = ["Audit", "Use", "note_overuse"]
 
 _LOGGER = logging.getLogger("trunkline.audit")
 _LONGEST = 128
@@ -60,3 +60,9 @@ class Audit:
                         "trunkline_duration": anyio.current_time() - began,
                     },
                 )
+
+
+def note_overuse(principal: str, refused: int) -> None:
+    """Note that requests of a principal were refused for being too many, and how many since the last note."""
+    extra = {"trunkline_principal": principal, "trunkline_refused": refused}
+    _LOGGER.warning("too_many_requests", extra=extra)

@@ -22,8 +22,8 @@ from trunkline.gateway.guard import refusal
 from trunkline.gateway.jwt_keys import PAUSE, KeysUnavailable
 from trunkline.gateway.principals import ANYBODY, NOBODY, Principal
 from trunkline.gateway.tokens import Tokens
-from trunkline.policy import GatewaySettings, PrincipalPolicy
-from trunkline.resilience.rate import RateLimit
+from trunkline.gateway.turnstile import Turnstile
+from trunkline.policy import GatewaySettings
 
 __all__ = ["Authentication"]
 
@@ -33,7 +33,7 @@ _MCP: Final = "/mcp"
 _CHALLENGE: Final = 'Bearer realm="trunkline"'
 _BROWSER: Final = 'Basic realm="trunkline", charset="UTF-8"'
 """The second way: a browser asks for name and password; the password is the token, and the name does not matter."""
-_LIMITS: Final = 4096
+_REMEMBERED: Final = 4096
 """Principals whose rate is remembered."""
 
 
@@ -49,7 +49,7 @@ class Authentication:
         self._settings = settings
         self._in_force = settings()
         self._tokens = Tokens(self._in_force)
-        self._limits: OrderedDict[str, tuple[PrincipalPolicy, RateLimit]] = OrderedDict()
+        self._turnstiles: OrderedDict[str, Turnstile] = OrderedDict()
         self._lets_anybody_in = is_loopback
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -112,14 +112,13 @@ class Authentication:
         name, policy = principal.name, principal.policy
         if name is None or policy.rate is None:
             return 0.0
-        known = self._limits.get(name)
-        if known is None or known[0] != policy:
-            known = self._limits[name] = (policy, RateLimit(policy.rate, policy.burst))
-        self._limits.move_to_end(name)
-        if len(self._limits) > _LIMITS:
-            self._limits.popitem(last=False)
-        now = anyio.current_time()
-        return known[1].expected_wait(now) if known[1].reserve(now, until=now) is None else 0.0
+        known = self._turnstiles.get(name)
+        if known is None or known.policy != policy:
+            known = self._turnstiles[name] = Turnstile(name, policy)
+        self._turnstiles.move_to_end(name)
+        if len(self._turnstiles) > _REMEMBERED:
+            self._turnstiles.popitem(last=False)
+        return known.wait(anyio.current_time(), is_audited=self._in_force.audit)
 
 
 def _unavailable(error: KeysUnavailable) -> JSONResponse:

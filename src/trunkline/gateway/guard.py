@@ -9,14 +9,17 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable
+from types import MappingProxyType
 from typing import Final
 from urllib.parse import urlsplit
 
+import anyio
 from starlette.datastructures import MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from trunkline.errors import ConfigError
+from trunkline.events import Emit, RequestRefused
 from trunkline.policy import GatewaySettings, is_loopback
 
 __all__ = ["SECURITY_HEADERS", "Guard", "refusal", "require_protection"]
@@ -76,12 +79,26 @@ def refusal(status: int, code: str, message: str) -> JSONResponse:
     return JSONResponse({"error": {"code": code, "message": message}}, status, headers=dict(SECURITY_HEADERS))
 
 
-class Guard:
-    """ASGI middleware: checks Host and Origin, and puts the security headers on every answer."""
+_REFUSALS: Final = MappingProxyType(
+    {
+        401: "unauthenticated",
+        403: "forbidden",
+        408: "too_slow",
+        413: "too_large",
+        429: "too_many_requests",
+        431: "head_too_large",
+    }
+)
+"""What each status says of a request that was refused; nothing else here answers with these."""
 
-    def __init__(self, app: ASGIApp, host: str, settings: Callable[[], GatewaySettings]) -> None:
+
+class Guard:
+    """ASGI middleware: checks Host and Origin, puts the security headers on every answer, and tells of refusals."""
+
+    def __init__(self, app: ASGIApp, host: str, settings: Callable[[], GatewaySettings], emit: Emit) -> None:
         """Guard what is served on `host`; `settings` returns what is in force, with the names it has besides."""
         self.app = app
+        self._emit = emit
         self._names = _LOOPBACK | {f"[{host}]" if ":" in host else host}
         self._settings = settings
 
@@ -93,9 +110,11 @@ class Guard:
         hosts = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
         origins = [value.decode("latin-1") for name, value in scope["headers"] if name == b"origin"]
         if len(hosts) != 1 or not self._is_ours(hosts[0]):
+            self._tell("wrong_host")
             await refusal(421, "wrong_host", "this address is not served here")(scope, receive, send)
             return
         if not all(self._is_our_origin(origin) for origin in origins):
+            self._tell("wrong_origin")
             await refusal(403, "wrong_origin", "pages of other origins may not use this address")(scope, receive, send)
             return
 
@@ -104,9 +123,17 @@ class Guard:
                 headers = MutableHeaders(scope=message)
                 for name, value in SECURITY_HEADERS:
                     headers.setdefault(name, value)
+                if message["status"] in _REFUSALS:
+                    self._tell(_REFUSALS[message["status"]])
+                elif message["status"] == 503 and scope["path"] == "/mcp":
+                    # No session is free, or nobody can be recognised: by its path, as readiness is 503 too.
+                    self._tell("unavailable")
             await send(message)
 
         await self.app(scope, receive, send_with_headers)
+
+    def _tell(self, reason: str) -> None:
+        self._emit(RequestRefused(anyio.current_time(), reason))
 
     def _is_ours(self, authority: str) -> bool:
         found = _AUTHORITY.fullmatch(authority)

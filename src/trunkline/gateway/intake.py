@@ -10,27 +10,21 @@ from __future__ import annotations
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from trunkline.gateway.guard import refusal
-
 __all__ = ["Intake"]
 
 
 class Intake:
     """ASGI application before another one, which it calls once a request has come completely."""
 
-    def __init__(self, app: ASGIApp, limit: int) -> None:
-        """Stand before `app`, with room for bodies of `limit` bytes."""
+    def __init__(self, app: ASGIApp) -> None:
+        """Stand before `app`."""
         self._app = app
-        self._limit = limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on; refuse one that is too large with status 413, and forget one that breaks off."""
+        """Pass a request on, and forget one that breaks off."""
         try:
-            body = await self._body(Request(scope, receive))
+            body = await Request(scope, receive).body()
         except ClientDisconnect:
-            return
-        if body is None:
-            await refusal(413, "too_large", f"a request has at most {self._limit} bytes")(scope, receive, send)
             return
         complete: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
@@ -39,15 +33,3 @@ class Intake:
 
         headers = [(name, value) for name, value in scope["headers"] if name != b"last-event-id"]
         await self._app({**scope, "headers": headers}, replay, send)
-
-    async def _body(self, request: Request) -> bytes | None:
-        """All of it, or None where it is too large; of what says so itself nothing is read."""
-        declared = request.headers.get("content-length", "")
-        if declared.isdecimal() and int(declared) > self._limit:
-            return None
-        body = bytearray()
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > self._limit:
-                return None
-        return bytes(body)

@@ -80,6 +80,7 @@ def document(host: str, port: int) -> dict[str, Any]:
 def _post(summary: str, body: str, responses: dict[str, Any]) -> dict[str, Any]:
     misfits = {
         "400": answer("The body is not JSON", "Refusal"),
+        "408": answer("The body does not come in time", "Refusal"),
         "413": answer("The body is larger than 64 KiB", "Refusal"),
         "415": answer("The content type is not application/json, which no page of another site may send", "Refusal"),
         "422": answer("The body is not as described; its first misfit is told", "Refusal"),

@@ -55,7 +55,9 @@ def refusals(right: str) -> dict[str, Any]:
     """What a path that takes `right` (nothing: takes none) answers to a request that does not belong here."""
     elsewhere = {
         "403": answer("The Origin header names another site", "Refusal"),
+        "413": answer("The body is larger than trunkline.gateway.limits allows", "Refusal"),
         "421": answer("The Host header names another host", "Refusal"),
+        "431": answer("The head is larger than trunkline.gateway.limits allows", "Refusal"),
     }
     if not right:
         return elsewhere

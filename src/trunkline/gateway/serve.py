@@ -12,6 +12,7 @@ import uvicorn
 from anyio.abc import TaskStatus
 
 from trunkline.gateway.app import build_app
+from trunkline.gateway.connections import bounded
 from trunkline.gateway.signals import call_on_signals
 from trunkline.infrastructure import Infrastructure
 
@@ -43,6 +44,9 @@ async def serve(
     app = build_app(infra, host, port)
     config = uvicorn.Config(
         app,
+        http=bounded(lambda: infra.settings.gateway.limits, infra.bus.emit),
+        h11_max_incomplete_event_size=infra.settings.gateway.limits.head,
+        ws="none",
         lifespan="on",
         log_config=None,
         log_level="critical",

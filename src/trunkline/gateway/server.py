@@ -6,9 +6,10 @@ headers, `_meta`) stays here; its trace context leads to the spans made here, an
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Any
 
 import mcp_types as types
 from mcp.server import Server
@@ -26,16 +27,10 @@ from trunkline.gateway.serving import told
 from trunkline.gateway.tracing import traced
 from trunkline.gateway.updates import Updates
 from trunkline.infrastructure import Infrastructure
+from trunkline.policy import LimitsPolicy
 from trunkline.version import VERSION
 
 __all__ = ["GatewayServer", "build_server", "http_endpoint"]
-
-_SESSIONS: Final = 256
-"""Sessions of the handshake era that may be open at once; another one is refused with status 503."""
-_IDLE: Final = 1800.0
-"""Seconds without a request after which a session ends."""
-_BODY: Final = 4 * 1024 * 1024
-"""Bytes of one request; a larger one is refused with status 413."""
 
 
 class GatewayServer(Server[None]):
@@ -61,9 +56,10 @@ def build_server(infra: Infrastructure) -> GatewayServer:
 
     Errors of ours reach the caller as `codes` says; arguments that do not fit are a result with `is_error`.
     """
-    announcements = Announcements(infra.registry, sessions=_SESSIONS)
+    sessions = infra.settings.gateway.limits.sessions
+    announcements = Announcements(infra.registry, sessions=sessions)
     updates = Updates(infra, announcements)
-    levels = Levels(sessions=_SESSIONS)
+    levels = Levels(sessions=sessions)
     requests = Requests(infra, levels)
 
     @asynccontextmanager
@@ -106,13 +102,18 @@ def build_server(infra: Infrastructure) -> GatewayServer:
     return server
 
 
-def http_endpoint(server: GatewayServer) -> tuple[StreamableHTTPSessionManager, Admission, Intake]:
+def http_endpoint(
+    server: GatewayServer, limits: LimitsPolicy
+) -> tuple[StreamableHTTPSessionManager, Admission, Intake]:
     """Return the server over HTTP, both eras at one address: what must run beside it, its door, the ASGI application.
 
-    Host and Origin are not checked here: the gateway's guard does it for every route.
+    Host and Origin are not checked here, nor a request's size: that is done for every route.
     """
     manager = StreamableHTTPSessionManager(
-        server, session_idle_timeout=_IDLE, max_request_body_size=_BODY, max_sessions=_SESSIONS
+        server,
+        session_idle_timeout=limits.session_idle,
+        max_request_body_size=sys.maxsize,
+        max_sessions=limits.sessions,
     )
     admission = Admission(StreamableHTTPASGIApp(manager))
-    return manager, admission, Intake(admission, _BODY)
+    return manager, admission, Intake(admission)

@@ -121,5 +121,6 @@ COUNTERS: Final = (
         "abandoned",
         ("path", "reason"),
     ),
+    ("trunkline_requests_refused", "Requests and connections that the gateway refused.", "refused", ("reason",)),
 )
 """(name without `_total`, help, the store's name for it, labels) of each counter."""

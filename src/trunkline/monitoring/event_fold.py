@@ -29,6 +29,7 @@ from trunkline.events import (
     ObserverFailed,
     PinMismatched,
     ReplicaEjected,
+    RequestRefused,
     RequestServed,
     RetryScheduled,
     ServerProbed,
@@ -69,6 +70,7 @@ class EventFold:
             ConfigReloaded: lambda _: count("config", "reloaded"),
             ConfigRejected: lambda _: count("config", "rejected"),
             AnswerAbandoned: lambda event: count("abandoned", event.path, event.reason),
+            RequestRefused: lambda event: count("refused", event.reason),
             RequestServed: self._request_served,
             ObserverFailed: lambda event: count("observer_failures", event.observer, event.error),
         }

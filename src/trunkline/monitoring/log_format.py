@@ -77,17 +77,20 @@ class ConsoleFormatter(logging.Formatter):
         """Return the line for `record`, with a traceback below it if there is one."""
         when = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S")
         extras = "".join(f" {name.removeprefix(PREFIX)}={self._value(value)}" for name, value in _extras(record))
-        event = record.getMessage()
-        if not event.isprintable():
-            # A line break would let whoever wrote the message forge lines, an escape sequence the terminal.
-            event = json.dumps(event)[1:-1]
+        # A line break would let whoever wrote the message forge lines, an escape sequence the terminal.
+        event = _escaped(record.getMessage())
         line = f"{when}.{int(record.msecs):03d} {record.levelname:<8} {record.name:<20} {event}{extras}"
         if record.exc_info and not record.exc_text:
             record.exc_text = self.formatException(record.exc_info)
-        return "\n".join(part for part in (line, record.exc_text, record.stack_info) if part)
+        below = (part.splitlines() for part in (record.exc_text, record.stack_info) if part)
+        return "\n".join([line, *(_escaped(told) for lines in below for told in lines)])
 
     def _value(self, value: Any) -> str:
         if isinstance(value, float):
             return f"{value:.6g}"
         text = str(value)
         return text if text and text.isprintable() and " " not in text else json.dumps(text)
+
+
+def _escaped(line: str) -> str:
+    return line if line.isprintable() else json.dumps(line)[1:-1]

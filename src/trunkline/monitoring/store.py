@@ -83,6 +83,7 @@ class MetricStore:
             "tool_drifts": Tally("server", limit=max_series),
             "pin_mismatches": Tally("server", limit=max_series),
             "abandoned": Tally("path", "reason", limit=max_series),
+            "refused": Tally("reason", limit=max_series),
             "config": Tally("result", limit=max_series),
             "observer_failures": Tally("observer", "error", limit=max_series),
         }

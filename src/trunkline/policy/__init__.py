@@ -19,7 +19,7 @@ from trunkline.policy.attempts import (
 from trunkline.policy.authorization import ClientCredentials, ClientProof
 from trunkline.policy.cache import CachePolicy, CacheSettings, CopyMode, ListingCachePolicy, RedisMode, RedisPolicy
 from trunkline.policy.checks import is_loopback, require
-from trunkline.policy.gateway import DrainPolicy, GatewaySettings, JwtPolicy, PrincipalPolicy
+from trunkline.policy.gateway import DrainPolicy, GatewaySettings, JwtPolicy, LimitsPolicy, PrincipalPolicy
 from trunkline.policy.logs import LOG_LEVELS, LogFormat, LoggingPolicy, RepeatsPolicy, is_log_level
 from trunkline.policy.patterns import NamePatterns
 from trunkline.policy.pins import PinAction, PinPolicy, PinSettings
@@ -49,6 +49,7 @@ __all__ = [
     "HealthPolicy",
     "HedgePolicy",
     "JwtPolicy",
+    "LimitsPolicy",
     "ListingCachePolicy",
     "LogFormat",
     "LoggingPolicy",

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import isfinite
 from types import MappingProxyType
 from typing import Final
 
 from trunkline.policy.checks import not_negative, positive, require
 
-__all__ = ["DrainPolicy", "GatewaySettings", "JwtPolicy", "PrincipalPolicy"]
+__all__ = ["DrainPolicy", "GatewaySettings", "JwtPolicy", "LimitsPolicy", "PrincipalPolicy"]
 
 _HASH: Final = re.compile(r"[0-9a-f]{64}")
 _ALGORITHMS: Final = frozenset({"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA"})
@@ -85,6 +86,35 @@ class JwtPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class LimitsPolicy:
+    """What callers may take of the gateway, all together or by one request. Who is known has a `rate` besides."""
+
+    connections: int = 2048
+    """Connections that may be open at once, and three quarters of the files this process may have open at most; a
+    further one is answered with status 503 and closed."""
+    head: int = 65536
+    """Bytes of a request's first line and headers; more is refused with status 431."""
+    head_time: float = 10.0
+    """Seconds until they have come; then the answer is status 408, and the connection is closed."""
+    body: int = 4 * 1024 * 1024
+    """Bytes of a request's body; more is refused with status 413."""
+    body_time: float = 30.0
+    """Seconds until it has come; then the answer is status 408, and the connection is closed."""
+    read_time: float = 30.0
+    """Seconds in which a caller has to take in something of an answer that waits for it; then it is hung up on."""
+    sessions: int = 1024
+    """Sessions of the handshake era that may be open at once; another one is refused with status 503. Of a changed
+    value the next start takes note."""
+    session_idle: float = 1800.0
+    """Seconds without a request after which a session ends, likewise."""
+
+    def __post_init__(self) -> None:
+        positive(self, "connections", "head", "head_time", "body", "body_time", "read_time", "sessions", "session_idle")
+        for name in ("head_time", "body_time", "read_time", "session_idle"):
+            require(isfinite(getattr(self, name)), name, getattr(self, name), "a number of seconds")
+
+
+@dataclass(frozen=True, slots=True)
 class DrainPolicy:
     """How the gateway ends when SIGTERM tells it to: it finishes what it has begun. Ctrl-C waits for nothing."""
 
@@ -110,6 +140,8 @@ class GatewaySettings:
     hosts: tuple[str, ...] = ()
     """Names under which the gateway is reached, besides those of this machine's loopback: what a request's Host header
     may say. Needed where it listens on every address."""
+    limits: LimitsPolicy = field(default_factory=LimitsPolicy)
+    """What all callers together, and a single request, may take, see [security](security.md)."""
     drain: DrainPolicy = field(default_factory=DrainPolicy)
     """How the gateway ends when it is told to, see docs/deployment.md."""
     audit: bool = True

@@ -18,6 +18,7 @@ from mcp_types import Result, ServerCapabilities, Tool
 from trunkline.call import Call
 from trunkline.policy import ServerPolicy
 from trunkline.pool.subscribing import Watched, keep_subscribed
+from trunkline.resilience.rate import RateLimit
 from trunkline.transport.changes import Changed, Listing, announced
 from trunkline.transport.opening import SessionSettings, open_session
 from trunkline.transport.reasons import SessionFailed
@@ -29,6 +30,9 @@ ConnectionState = Literal["opening", "ready", "draining", "broken", "closed"]
 
 _CLOSING_MARGIN = 5.0
 """Seconds beyond the grace that closing may take; a child that ignores SIGTERM needs about two of them."""
+_RELISTINGS = 1.0
+"""Listings a second, in the long run, of a server that says again and again that its tools have changed."""
+_RELISTINGS_AT_ONCE = 5
 _RELISTEN = 1.0
 """Seconds before a lost change subscription is opened again; doubled each time, up to the refresh interval."""
 
@@ -150,9 +154,12 @@ class Connection:
 
     async def _refresh(self, session: Session) -> None:
         """List the tools again when they changed, and now and then in any case."""
+        turns = RateLimit(_RELISTINGS, _RELISTINGS_AT_ONCE)
         while True:
             with anyio.move_on_after(self._policy.refresh * self._rng.uniform(0.8, 1.2)):
                 await self._relist.wait()
+            # A server that says it all the time would keep everybody busy with its listing.
+            await anyio.sleep(turns.reserve(anyio.current_time(), math.inf) or 0.0)
             self._relist = anyio.Event()
             try:
                 with anyio.fail_after(self._policy.pool.connect_timeout):

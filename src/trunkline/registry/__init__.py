@@ -5,19 +5,19 @@ from __future__ import annotations
 from trunkline.registry.availability import Availability, AvailabilityState, HistoryEntry, RegistryChange
 from trunkline.registry.fingerprint import PARTS, fingerprint, part_fingerprints
 from trunkline.registry.pins import Mismatch, Pins
-from trunkline.registry.schema import ArgumentValidator, compile_schema
+from trunkline.registry.schema import SchemaValidator, compile_schema
 from trunkline.registry.tool import Tool
 from trunkline.registry.tool_registry import ToolRegistry
 
 __all__ = [
     "PARTS",
-    "ArgumentValidator",
     "Availability",
     "AvailabilityState",
     "HistoryEntry",
     "Mismatch",
     "Pins",
     "RegistryChange",
+    "SchemaValidator",
     "Tool",
     "ToolRegistry",
     "compile_schema",

@@ -1,4 +1,4 @@
-"""What is wrong with a call's arguments, in lines that teach: where, what was found, what was expected.
+"""What is wrong with a call's arguments or its result, in lines that teach: where, what was found, what was expected.
 
 Values of parameters whose names look secret are never shown, other values only short; the lines may reach logs and
 language models. Below `schema`.
@@ -10,11 +10,24 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from trunkline.registry.wording import kind_of, listed, nearest, quoted, shortened
 
-__all__ = ["explain"]
+__all__ = ["ARGUMENTS", "RESULT", "Subject", "explain"]
+
+
+class Subject(NamedTuple):
+    """What is checked, in words."""
+
+    root: str
+    """The whole: where a place in it begins."""
+    part: str
+    """One named value in it."""
+
+
+ARGUMENTS: Final = Subject("arguments", "parameter")
+RESULT: Final = Subject("result", "field")
 
 _SECRET = re.compile(
     r"(?i)passw|passphrase|pwd|secret|token|api.?key|private.?key|auth|credential|cookie|session|bearer"
@@ -51,7 +64,7 @@ _EXPECTED: Final[Mapping[str, Callable[[Any], str]]] = MappingProxyType(
 )
 
 
-def explain(errors: Iterable[Any]) -> Iterator[str]:
+def explain(errors: Iterable[Any], subject: Subject = ARGUMENTS) -> Iterator[str]:
     """Turn jsonschema's errors into lines, as they come; two errors may give the same line."""
     told: set[tuple[object, ...]] = set()
     for error in errors:
@@ -60,20 +73,20 @@ def explain(errors: Iterable[Any]) -> Iterator[str]:
         if error.validator == "required" and told_as in told:
             continue
         told.add(told_as)
-        yield from _lines(error)
+        yield from _lines(error, subject)
 
 
-def _lines(error: Any) -> Iterator[str]:
-    where = _location(error.absolute_path)
+def _lines(error: Any, subject: Subject) -> Iterator[str]:
+    where = _location(error.absolute_path, subject.root)
     match error.validator:
         case "required":
-            yield from _missing(error, where)
+            yield from _missing(error, where, subject.part)
         case "additionalProperties" | "unevaluatedProperties" if error.validator_value is False:
-            yield from _unknown(error, where)
+            yield from _unknown(error, where, subject.part)
         case "dependentRequired" | "dependencies":
             yield f"{where}: {shortened(error.message, 120)}"
         case "anyOf" | "oneOf" if error.context:
-            yield from _alternatives(error, where)
+            yield from _alternatives(error, where, subject)
         case None:
             yield f"{where}: not allowed"
         case "not" if error.validator_value == {}:
@@ -90,9 +103,9 @@ def _unworded(keyword: str) -> Callable[[Any], str]:
     return lambda _: f"what {keyword!r} in the schema asks for"
 
 
-def _location(path: Iterable[str | int]) -> str:
+def _location(path: Iterable[str | int], root: str) -> str:
     """`arguments.items[0].name`; names that are no identifiers are quoted in brackets."""
-    steps = ["arguments"]
+    steps = [root]
     for step in path:
         is_plain = isinstance(step, str) and _IDENTIFIER.fullmatch(step)
         steps.append(f".{step}" if is_plain else f"[{quoted(step)}]")
@@ -100,7 +113,7 @@ def _location(path: Iterable[str | int]) -> str:
 
 
 def _at(where: str, name: str) -> str:
-    return where + _location([name]).removeprefix("arguments")
+    return _location([name], where)
 
 
 def _found(error: Any) -> str:
@@ -124,8 +137,8 @@ def _properties(error: Any) -> Mapping[str, Any]:
     return found
 
 
-def _missing(error: Any, where: str) -> Iterator[str]:
-    """One line for each required parameter that is missing, naming the unknown one that may be meant for it."""
+def _missing(error: Any, where: str, part: str) -> Iterator[str]:
+    """One line for each required part that is missing, naming the unknown one that may be meant for it."""
     known = _properties(error)
     unknown = list(islice((name for name in error.instance if isinstance(name, str) and name not in known), _COMPARED))
     for name in error.validator_value:
@@ -136,21 +149,21 @@ def _missing(error: Any, where: str) -> Iterator[str]:
         expected = f", expected {_EXPECTED['type'](kind)}" if kind else ""
         near = nearest(name, unknown, 1)
         hint = f"; is {quoted(near[0])} meant to be {quoted(name)}?" if near else ""
-        yield f"{_at(where, name)}: required parameter is missing{expected}{hint}"
+        yield f"{_at(where, name)}: required {part} is missing{expected}{hint}"
 
 
-def _unknown(error: Any, where: str) -> Iterator[str]:
-    """One line for each parameter the schema does not know."""
+def _unknown(error: Any, where: str, part: str) -> Iterator[str]:
+    """One line for each part the schema does not know."""
     known = _properties(error)
     patterns = "|".join(error.schema.get("patternProperties", ()))
     for name in error.instance:
         if not isinstance(name, str) or name in known or (patterns and re.search(patterns, name)):
             continue
         fallback = f"; known are {listed(known, _KNOWN)}" if known else "; it takes none"
-        yield f"{_at(where, name)}: unknown parameter{_meant(name, known) or fallback}"
+        yield f"{_at(where, name)}: unknown {part}{_meant(name, known) or fallback}"
 
 
-def _alternatives(error: Any, where: str) -> Iterator[str]:
+def _alternatives(error: Any, where: str, subject: Subject) -> Iterator[str]:
     """The lines of the alternative that fits best, or one line when it is all about types."""
     branches: dict[object, list[Any]] = {}
     for reason in error.context:
@@ -162,7 +175,7 @@ def _alternatives(error: Any, where: str) -> Iterator[str]:
     nearest_branch = min(
         branches.values(), key=lambda reasons: (any(_is_about_type(reason) for reason in reasons), len(reasons))
     )
-    yield from explain(nearest_branch)
+    yield from explain(nearest_branch, subject)
 
 
 def _is_about_type(reason: Any) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final
@@ -12,7 +12,8 @@ import mcp_types
 
 from trunkline.policy import ServerPolicy, ToolPolicy
 from trunkline.registry.fingerprint import part_fingerprints
-from trunkline.registry.schema import ArgumentValidator, compile_schema
+from trunkline.registry.problems import RESULT
+from trunkline.registry.schema import SchemaValidator, compile_schema
 from trunkline.registry.wording import printable
 
 __all__ = ["MAX_NAME", "Tool", "is_repeatable", "shown_name", "shown_prefix"]
@@ -39,9 +40,15 @@ class Tool:
     policy: ToolPolicy = field(default_factory=ToolPolicy, repr=False)
 
     @cached_property
-    def validator(self) -> ArgumentValidator:
+    def validator(self) -> SchemaValidator:
         """Checks arguments against the input schema; compiled at its first use."""
         return compile_schema(self.definition.input_schema)
+
+    @cached_property
+    def result_problems(self) -> Callable[[Any], tuple[str, ...]] | None:
+        """What the output schema finds wrong with structured content; None where there is no such schema."""
+        schema = self.definition.output_schema
+        return None if schema is None else compile_schema(schema, RESULT).problems
 
     @cached_property
     def parts(self) -> Mapping[str, str]:

@@ -30,7 +30,7 @@ __all__ = ["IsolatingTransport", "open_http"]
 _READ_TIMEOUT = 300.0
 """Seconds without a byte on one response. Attempts end earlier by their own timeout; this ends what they left."""
 MAX_MESSAGE = 64 * 1024 * 1024
-"""Bytes of one server-sent event."""
+"""Bytes of one message, uncompressed: a server-sent event, or a body of JSON."""
 _NOTIFY_TIMEOUT = 2.0
 """Seconds a notification's POST may take: the SDK sends nothing else meanwhile."""
 
@@ -56,6 +56,17 @@ class _GuardedBody(httpx2.AsyncByteStream):
 
     async def aclose(self) -> None:
         await self._inner.aclose()
+
+
+class _LostBody(httpx2.AsyncByteStream):
+    """What could not be read: the SDK is told when it reads, where it takes that for one request's fault."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        raise BodyLost(describe(self._error)) from self._error
+        yield b""
 
 
 class IsolatingTransport(httpx2.AsyncBaseTransport):
@@ -89,12 +100,32 @@ class IsolatingTransport(httpx2.AsyncBaseTransport):
         wire.retry_after = parse_retry_after(response.headers.get("retry-after"))
         if isinstance(response.stream, httpx2.AsyncByteStream):
             response.stream = _GuardedBody(response.stream, wire)
-        if response.status_code == 200 and response.headers.get("content-type", "").startswith("application/json"):
-            # What cannot be read is refused again when the SDK reads it, and harms this request alone.
-            with suppress(httpx2.StreamError, httpx2.DecodingError):
-                if not _answers(await response.aread(), request_id):
-                    return httpx2.Response(200, headers={"content-type": "application/json"}, request=request)
+        if response.headers.get("content-type", "").startswith("application/json"):
+            return await self._whole(response, request, request_id)
         return response
+
+    async def _whole(self, response: httpx2.Response, request: httpx2.Request, request_id: str) -> httpx2.Response:
+        """The response with all of its JSON, or without where it is another request's answer or too large to hold.
+
+        The SDK would read a body that never ends, or one that a few bytes unpack to, into memory as a whole.
+        """
+        # A copy, unpacked already: the SDK would unpack the original a second time.
+        status, headers = response.status_code, response.headers.copy()
+        for name in ("content-encoding", "content-length", "transfer-encoding"):
+            headers.pop(name, None)
+        body = bytearray()
+        try:
+            async for piece in response.aiter_bytes():
+                body += piece
+                if len(body) > MAX_MESSAGE:
+                    body.clear()
+                    break
+        except (httpx2.StreamError, httpx2.DecodingError) as error:
+            return httpx2.Response(status, headers=headers, stream=_LostBody(error), request=request)
+        finally:
+            await response.aclose()
+        content = bytes(body) if status != 200 or _answers(bytes(body), request_id) else b""
+        return httpx2.Response(status, headers=headers, content=content, request=request)
 
     async def _send_and_forget(self, request: httpx2.Request) -> httpx2.Response:
         """A notification, or the DELETE of a session: it has no answer to fail, and its loss ends nothing."""
@@ -153,6 +184,6 @@ def _answers(body: bytes, request_id: str) -> bool:
     """Whether a body may be the answer to this request: the SDK would give one with another's id to that other."""
     try:
         found = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return True
     return not isinstance(found, dict) or "method" in found or str(found.get("id")) == request_id

@@ -7,6 +7,7 @@ error at once; otherwise the line is reported and skipped.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 
 from mcp.shared.message import SessionMessage
@@ -16,6 +17,10 @@ __all__ = ["MALFORMED", "LineParser"]
 
 MAX_LINE = 64 * 1024 * 1024
 """Bytes of one message; a longer line is skipped so that a runaway server cannot fill our memory."""
+
+_HEAD = re.compile(
+    rb'\s*\{\s*"jsonrpc"\s*:\s*"2\.0"\s*,\s*"id"\s*:\s*(\d{1,15}|"[^"\\]{1,64}")\s*,\s*"(?:result|error)"'
+)
 
 MALFORMED = "the server sent something that is not a JSON-RPC answer"
 
@@ -59,6 +64,10 @@ def _salvage(line: bytes) -> SessionMessage | None:
         found = json.loads(line)
     except ValueError:
         return None
+    except RecursionError:
+        # Nested too deeply to be read; whose answer it is may stand at its beginning, where most servers put it.
+        head = _HEAD.match(line)
+        found = {} if head is None else {"id": json.loads(head[1])}
     if not isinstance(found, dict) or not isinstance(request_id := found.get("id"), int | str) or "method" in found:
         return None
     error = ErrorData(code=PARSE_ERROR, message=MALFORMED)

@@ -15,8 +15,14 @@ _MAX_PAGES = 1000
 """A paginator that never ends must not hang a connection."""
 
 
+_MAX_SIZE = 64 * 1024 * 1024
+"""Characters of a listing that comes in pages, as JSON: no more than one message may have."""
+
+
 class _Page(Protocol):
     next_cursor: str | None
+
+    def model_dump_json(self) -> str: ...
 
 
 PageT = TypeVar("PageT", bound=_Page)
@@ -39,8 +45,9 @@ async def every_page(fetch: Callable[[PaginatedRequestParams | None], Awaitable[
     """Fetch pages until one names no next. An empty string is a valid cursor, only None ends.
 
     Raises:
-        RuntimeError: A cursor came twice, or there are more than 1,000 pages.
+        RuntimeError: A cursor came twice, or there are more than 1,000 pages or 64 MiB of them.
     """
+    size = 0
     pages: list[PageT] = []
     seen: set[str] = set()
     params: PaginatedRequestParams | None = None
@@ -50,6 +57,10 @@ async def every_page(fetch: Callable[[PaginatedRequestParams | None], Awaitable[
         cursor = page.next_cursor
         if cursor is None:
             return pages
+        size += len(page.model_dump_json())
+        if size > _MAX_SIZE:
+            msg = f"the server's listing has more than {_MAX_SIZE} characters"
+            raise RuntimeError(msg)
         if cursor in seen:
             msg = "the server's listing goes round in circles: a cursor came twice"
             raise RuntimeError(msg)

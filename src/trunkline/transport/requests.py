@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import cast
+from collections.abc import Callable
+from typing import Any, cast
 
 import mcp_types as types
 from mcp import ClientSession
 
-from trunkline.call import Call
+from trunkline.call import Call, ToolResult
 from trunkline.transport.listing import every_page, hints_of
 
-__all__ = ["meta_of", "requested", "subscribe"]
+__all__ = ["meta_of", "requested", "require_fit", "subscribe"]
 
 
 async def requested(client: ClientSession, call: Call) -> types.Result:
@@ -80,3 +81,16 @@ async def subscribe(client: ClientSession, uri: str, *, wanted: bool) -> None:
 def meta_of(call: Call) -> types.RequestParamsMeta | None:
     """The call's `_meta`, open to any key: the SDK's typed dictionary names only its own."""
     return None if call.meta is None else cast("types.RequestParamsMeta", dict(call.meta))
+
+
+def require_fit(result: ToolResult, problems: Callable[[Any], tuple[str, ...]]) -> None:
+    """Hold a result's structured content against its output schema, by `problems`; raises RuntimeError.
+
+    Not by the SDK's `validate_tool_result`: the schema is the server's too, and with a pattern or references made for
+    it that one never comes to an end, and everybody waits.
+    """
+    if "structured_content" not in result.model_fields_set:
+        msg = "it has an output schema, and the result has no structured content"
+        raise RuntimeError(msg)
+    if found := problems(result.structured_content):
+        raise RuntimeError("; ".join(found))

@@ -23,7 +23,7 @@ from trunkline.transport.changes import announced
 from trunkline.transport.faults import cause_of, is_lost_session, is_unreachable, translate
 from trunkline.transport.listing import every_page, shown
 from trunkline.transport.reasons import Blots, SessionFailed, presentable
-from trunkline.transport.requests import meta_of, requested, subscribe
+from trunkline.transport.requests import meta_of, requested, require_fit, subscribe
 from trunkline.transport.wire import CURRENT_WIRE, Wire
 
 __all__ = ["Session"]
@@ -51,7 +51,6 @@ class Session:
         self._blots = blots
         self._on_lost = on_lost
         self._explain = explain
-        self._listed: frozenset[str] = frozenset()
         self._waves = Waves()
         self._line = line
         self._level: types.LoggingLevel | None = None
@@ -160,8 +159,8 @@ class Session:
                 return result
             words = f"tool {call.name!r} asks for input, and no handler for input is configured"
             raise InvalidResult(words, tool=call.name, server=call.server)
-        if not result.is_error and call.target in self._listed:
-            await self._client.validate_tool_result(call.target, result)
+        if not result.is_error and call.result_problems is not None:
+            require_fit(result, call.result_problems)
         return result
 
     async def list_tools(self) -> list[types.Tool]:
@@ -175,9 +174,7 @@ class Session:
         async with self._own_request():
             pages = await every_page(lambda page: self._client.list_tools(params=page))
         hidden = self._blots.listed
-        tools = [shown(tool, hidden) for page in pages for tool in page.tools]
-        self._listed = frozenset(tool.name for tool in tools)
-        return tools
+        return [shown(tool, hidden) for page in pages for tool in page.tools]
 
     async def ping(self) -> None:
         """Ask for a sign of life: `server/discover` in the stateless era, `ping` before.

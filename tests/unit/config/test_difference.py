@@ -62,3 +62,10 @@ def test_a_changed_cache_policy_of_a_tool_or_server_is_a_changed_policy() -> Non
     table = OLD["trunkline"] | {"servers": {"a": {"listings": {"min_ttl": 5}}}, "tools": {"a_x": {"cache": {"ttl": 5}}}}
     found = difference(load(OLD), load(OLD | {"trunkline": table}))
     assert found == Difference(changed_policy=("a",), tools_changed=True)
+
+
+def test_of_the_gateways_limits_those_of_open_sessions_take_a_restart() -> None:
+    table = OLD["trunkline"] | {"gateway": {"limits": {"sessions": 5, "session_idle": 60, "body": 1000}}}
+    found = difference(load(OLD), load(OLD | {"trunkline": table}))
+    assert found == Difference(sessions_changed=("sessions", "session_idle"))
+    assert found.waiting == ("trunkline.gateway.limits.sessions", "trunkline.gateway.limits.session_idle")

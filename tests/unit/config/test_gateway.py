@@ -89,3 +89,17 @@ def test_principals_are_tables_by_name() -> None:
     assert "expected a table of tables by name" in problems(principals=["alice"])
     assert "a name is empty" in problems(principals={"": {}})
     assert 'did you mean "tools"' in problems(principals={"alice": {"tool": ["x"]}})
+
+
+@pytest.mark.parametrize(
+    ("limits", "told"),
+    [
+        ({"boddy": 1}, "did you mean 'body'"),
+        ({"head_time": 0}, "expected a number greater than 0"),
+        ({"sessions": -1}, "expected a number greater than 0"),
+    ],
+)
+def test_a_limit_that_makes_no_sense_is_explained(limits: dict[str, Any], told: str) -> None:
+    found = problems(limits=limits)
+    assert "trunkline.gateway.limits" in found
+    assert told.replace("'", "").replace('"', "") in found.replace("'", "").replace('"', "")

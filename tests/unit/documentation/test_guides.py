@@ -18,6 +18,7 @@ TABLES = {
     "cache": ["CachePolicy", "ListingCachePolicy", "CacheSettings", "RedisPolicy"],
     "deployment": ["DrainPolicy"],
     "logging": ["LoggingPolicy", "RepeatsPolicy"],
+    "security": ["LimitsPolicy"],
     "opentelemetry": ["TelemetryPolicy", "OtlpPolicy"],
     "pinning": ["PinPolicy", "PinSettings"],
 }

@@ -19,6 +19,7 @@ from tests.unit.gateway.laboratory import HOST, gateway, infrastructure, web
 from trunkline import Infrastructure
 from trunkline.errors import ConfigError
 from trunkline.gateway.app import build_app
+from trunkline.gateway.turnstile import Turnstile
 from trunkline.policy import CachePolicy, GatewaySettings, PrincipalPolicy, ToolPolicy
 
 pytestmark = pytest.mark.anyio
@@ -206,6 +207,43 @@ async def test_who_asks_too_often_is_told_when_to_come_back_and_others_notice_no
         assert 1 <= int(refused.headers["retry-after"]) <= 10
         assert (await client.get("/metrics", headers=bearer("bob"))).status_code == 200
         assert (await client.get("/metrics")).status_code == 401
+
+
+@pytest.mark.requirement("GATEWAY-RATE")
+async def test_refusals_are_counted_by_reason_and_overuse_is_audited_without_filling_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    limited = settings(alice={"watch": True, "rate": 0.001, "burst": 2}, bob={"watch": True})
+    async with gateway("lab", settings=limited) as (infra, client):
+        for _ in range(7):
+            await client.get("/metrics", headers=bearer("alice"))
+        await client.get("/metrics")
+        await client.post("/api/v1/cache/clear", json={}, headers=bearer("bob"))
+        await client.get("/metrics", headers=bearer("bob") | {"Host": "rebound.example"})
+        await client.get("/metrics", headers=bearer("bob") | {"Origin": "http://rebound.example"})
+        told = {labels[0]: count for labels, count in infra.metrics.store.counts("refused").items()}
+        infra.reload(replace(infra.settings, gateway=replace(limited, audit=False)))
+        await client.get("/metrics", headers=bearer("alice"))
+    assert told == {
+        "too_many_requests": 5,
+        "unauthenticated": 1,
+        "forbidden": 1,
+        "wrong_host": 1,
+        "wrong_origin": 1,
+    }
+    noted = [vars(record) for record in caplog.records if record.name == "trunkline.audit"]
+    assert [(each["msg"], each["trunkline_principal"], each["trunkline_refused"]) for each in noted] == [
+        ("too_many_requests", "alice", 1)
+    ]
+
+
+def test_overuse_that_goes_on_is_noted_now_and_then_with_how_often(caplog: pytest.LogCaptureFixture) -> None:
+    stile = Turnstile("alice", PrincipalPolicy(rate=0.001, burst=1))
+    waits = [stile.wait(float(second), is_audited=True) for second in range(22)]
+    assert waits[0] == 0.0
+    assert all(wait > 0 for wait in waits[1:])
+    assert [vars(record)["trunkline_refused"] for record in caplog.records] == [1, 10, 10]
+    assert repr(stile) == "<Turnstile alice [0 refused, not yet noted]>"
 
 
 async def test_a_reload_lets_in_and_locks_out_at_the_next_request() -> None:

@@ -20,6 +20,7 @@ from trunkline.events import (
     ConnectFailed,
     Event,
     ObserverFailed,
+    RequestRefused,
     ServerProbed,
     SharedCacheFound,
     SharedCacheLost,
@@ -84,6 +85,7 @@ def circuit(new: CircuitState) -> CircuitChanged:
         ),
         (ConfigRejected(0.0, "a.toml", ("bad",)), "trunkline.config", "config_rejected", logging.WARNING),
         (AnswerAbandoned(0.0, "/metrics", "left"), "trunkline.gateway", "answer_abandoned", logging.DEBUG),
+        (RequestRefused(0.0, "too_slow"), "trunkline.gateway", "request_refused", logging.DEBUG),
         (
             AnswerAbandoned(0.0, "/metrics", "stopped reading"),
             "trunkline.gateway",

@@ -33,6 +33,24 @@ async def test_every_change_the_server_tells_of_is_listed_at_once(era: Era) -> N
     assert server.watching == 0
 
 
+@ERAS
+async def test_a_server_that_says_all_the_time_that_it_changed_is_listed_once_a_second_and_not_missed_at_last(
+    era: Era,
+) -> None:
+    server = Changing("a")
+    watched = Watched(server.endpoint, era=era)
+    async with opened(watched):
+        before = len(server.listed)
+        for number in range(1000):
+            await server.change(f"a{number}")
+            await anyio.sleep(0.01)
+        listed = len(server.listed) - before
+        await anyio.sleep(2.0)
+
+    assert 10 <= listed <= 17
+    assert watched.listings[-1] == ["a999"]
+
+
 async def test_what_changed_before_the_server_began_to_tell_of_changes_is_not_missed() -> None:
     server = Changing("a")
     server.changes_before_telling = ("a", "b")

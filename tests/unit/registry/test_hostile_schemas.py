@@ -124,7 +124,7 @@ def test_an_unusable_schema_lets_arguments_pass_and_says_why(schema: Any, reason
     assert reason in validator.reason
     assert validator.reason.isprintable()
     assert validator.problems({"a": 1}) == ()
-    assert repr(validator).startswith("<ArgumentValidator [unchecked: ")
+    assert repr(validator).startswith("<SchemaValidator [unchecked: ")
 
 
 def test_a_schema_at_the_limits_is_still_checked() -> None:

@@ -193,5 +193,5 @@ def test_formats_and_other_annotations_are_not_enforced() -> None:
 
 
 def test_the_repr_says_how_arguments_are_checked() -> None:
-    assert repr(compile_schema(an_object(a=TEXT))) == "<ArgumentValidator [flat, 0 patterns ignored]>"
-    assert repr(compile_schema({"not": {}})) == "<ArgumentValidator [nested, 0 patterns ignored]>"
+    assert repr(compile_schema(an_object(a=TEXT))) == "<SchemaValidator [flat, 0 patterns ignored]>"
+    assert repr(compile_schema({"not": {}})) == "<SchemaValidator [nested, 0 patterns ignored]>"

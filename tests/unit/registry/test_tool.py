@@ -78,3 +78,14 @@ def test_the_schema_is_compiled_once() -> None:
     made = tool(definition(input_schema={"type": "object", "required": ["a"]}))
     assert made.validator is made.validator
     assert made.validator.problems({}) == ("arguments.a: required parameter is missing",)
+
+
+def test_structured_content_is_held_against_the_output_schema() -> None:
+    schema = {"type": "object", "properties": {"sum": {"type": "integer"}}, "required": ["sum"]}
+    problems = tool(definition(output_schema=schema)).result_problems
+    assert problems is not None
+    assert problems({"sum": 5}) == ()
+    assert problems({"sum": "x"}) == ('result.sum: found "x" (string), expected integer',)
+    assert problems({}) == ("result.sum: required field is missing, expected integer",)
+    assert problems([5]) == ("result: found an array of 1 item, expected object",)
+    assert tool(definition()).result_problems is None

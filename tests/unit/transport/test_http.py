@@ -135,6 +135,7 @@ async def test_an_answer_with_another_requests_id_reaches_nobody(request_id: int
         b"Segmentation fault",
         b"[]",
         b"",
+        b"[" * 200_000,
     ],
 )
 @pytest.mark.parametrize("encoding", ["identity", "gzip"])
@@ -144,6 +145,21 @@ async def test_any_other_body_is_the_sdks_to_judge(body: bytes, encoding: str) -
     response = await post(answering(httpx2.Response(200, headers=headers, stream=httpx2.ByteStream(raw))), Wire())
 
     assert response.content == body
+
+
+@pytest.mark.parametrize("status", [200, 400])
+@pytest.mark.parametrize("encoding", ["identity", "gzip"])
+async def test_a_body_that_is_too_large_is_left_unread(
+    status: int, encoding: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAX_MESSAGE", 1000)
+    for size, left in ((1000, 1000), (1001, 0)):
+        body = b" " * size
+        raw = gzip.compress(body) if encoding == "gzip" else body
+        headers = JSON if encoding == "identity" else {**JSON, "content-encoding": "gzip"}
+        answer = httpx2.Response(status, headers=headers, stream=httpx2.ByteStream(raw))
+        response = await post(answering(answer), Wire())
+        assert (response.status_code, len(response.content), answer.is_closed) == (status, left, True)
 
 
 async def test_a_fault_of_the_standalone_stream_is_the_sdks_to_see() -> None:

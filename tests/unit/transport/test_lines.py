@@ -43,7 +43,9 @@ def test_messages_come_out_whole_and_in_order_however_the_bytes_were_cut(texts: 
     assert [item.result["text"] for item in messages if isinstance(item, JSONRPCResponse)] == texts
 
 
-@pytest.mark.parametrize("line", [b"Segmentation fault", b"\xff\xfe\x80", b"17", b'{"jsonrpc": "2.0"}', b"[]", b'"x"'])
+@pytest.mark.parametrize(
+    "line", [b"Segmentation fault", b"\xff\xfe\x80", b"17", b'{"jsonrpc": "2.0"}', b"[]", b'"x"', b"[" * 200_000]
+)
 def test_a_line_that_names_no_request_is_reported_and_the_next_one_read(line: bytes) -> None:
     found = list(LineParser().feed(line + b"\n" + answer(2)))
 
@@ -62,6 +64,23 @@ def test_a_malformed_answer_becomes_an_error_for_the_request_it_names(request_id
     assert isinstance(found.message, JSONRPCError)
     assert found.message.id == request_id
     assert (found.message.error.code, found.message.error.message) == (PARSE_ERROR, MALFORMED)
+
+
+@pytest.mark.parametrize("request_id", [7, "seven"])
+def test_an_answer_nested_too_deeply_is_its_requests_error_where_it_says_first_whose_it_is(
+    request_id: int | str,
+) -> None:
+    deep = "[" * 200_000 + "]" * 200_000
+    answer_of = f'{{"jsonrpc": "2.0", "id": {json.dumps(request_id)}, "result": {deep}}}\n'
+    asked = f'{{"jsonrpc": "2.0", "id": {json.dumps(request_id)}, "method": {deep}}}\n'
+
+    (found,) = LineParser().feed(answer_of.encode())
+    (other,) = LineParser().feed(asked.encode())
+
+    assert isinstance(found, SessionMessage)
+    assert isinstance(found.message, JSONRPCError)
+    assert found.message.id == request_id
+    assert isinstance(other, Exception)
 
 
 def test_a_malformed_request_of_the_server_is_not_taken_for_an_answer() -> None:

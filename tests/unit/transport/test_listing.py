@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 import pytest
-from mcp_types import ListToolsResult, PaginatedRequestParams
+from mcp_types import ListToolsResult, PaginatedRequestParams, Tool
 
+from trunkline.transport import listing
 from trunkline.transport.listing import every_page
 
 pytestmark = pytest.mark.anyio
@@ -48,3 +49,21 @@ async def test_a_listing_without_end_is_given_up() -> None:
         await every_page(pages([str(number) for number in range(2000)], asked))
 
     assert len(asked) == 1000
+
+
+async def test_pages_that_fill_the_memory_are_given_up_long_before_their_number_is_too_large(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(listing, "_MAX_SIZE", 100_000)
+    asked = 0
+
+    async def fetch(_params: PaginatedRequestParams | None) -> ListToolsResult:
+        nonlocal asked
+        asked += 1
+        fat = Tool(name=f"tool-{asked}", description="x" * 10_000, input_schema={"type": "object"})
+        return ListToolsResult(tools=[fat], next_cursor=str(asked))
+
+    with pytest.raises(RuntimeError, match="more than 100000 characters"):
+        await every_page(fetch)
+
+    assert asked == 10
