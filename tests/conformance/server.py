@@ -19,7 +19,7 @@ import httpx2
 from tests.conformance.suites import NEXT, ROOT, STABLE, Suite
 from trunkline.testing.processes import free_port
 
-__all__ = ["configured", "gateway", "suites"]
+__all__ = ["configured", "everything", "gateway", "gateway_of", "suites"]
 
 _STARTUP = 60.0
 """Seconds until both processes are there."""
@@ -53,24 +53,36 @@ def suites() -> Iterator[Sequence[Suite]]:
 @contextmanager
 def gateway(more: str = "") -> Iterator[str]:
     """The address of a gateway in front of the server that has everything; `more` is added to its configuration."""
-    with configured(more) as config:
-        port, log = free_port(), config.with_name("gateway.log")
-        with _running([sys.executable, "-m", "trunkline", "serve", str(config), "--port", str(port)], log) as process:
-            _until(process, f"http://127.0.0.1:{port}/health/ready", log, status=200)
-            # "localhost" is what the harnesses' check of Host and Origin starts from.
-            yield f"http://localhost:{port}/mcp"
+    with TemporaryDirectory() as folder:
+        config, port = configured(Path(folder), more)
+        with everything(port, Path(folder)), gateway_of(config) as url:
+            yield url
+
+
+def configured(folder: Path, more: str = "") -> tuple[Path, int]:
+    """A configuration of the server that has everything, and the port where it is to be."""
+    config, port = folder / "trunkline.toml", free_port()
+    config.write_text((_CONFIG + more).format(port=port), "utf-8")
+    return config, port
 
 
 @contextmanager
-def configured(more: str = "") -> Iterator[Path]:
-    """A configuration of the server that has everything, which runs."""
-    with TemporaryDirectory() as folder:
-        config, port = Path(folder) / "trunkline.toml", free_port()
-        config.write_text((_CONFIG + more).format(port=port), "utf-8")
-        log = config.with_name("everything.log")
-        with _running([sys.executable, "-m", "tests.conformance.everything", str(port)], log) as process:
-            _until(process, f"http://127.0.0.1:{port}/mcp", log)
-            yield config
+def everything(port: int, folder: Path) -> Iterator[None]:
+    """The server that has everything; its log goes into `folder`."""
+    log = folder / "everything.log"
+    with _running([sys.executable, "-m", "tests.conformance.everything", str(port)], log) as process:
+        _until(process, f"http://127.0.0.1:{port}/mcp", log)
+        yield
+
+
+@contextmanager
+def gateway_of(config: Path) -> Iterator[str]:
+    """The address of a gateway that has this configuration."""
+    port, log = free_port(), config.with_name("gateway.log")
+    with _running([sys.executable, "-m", "trunkline", "serve", str(config), "--port", str(port)], log) as process:
+        _until(process, f"http://127.0.0.1:{port}/health/ready", log, status=200)
+        # "localhost" is what the harnesses' check of Host and Origin starts from.
+        yield f"http://localhost:{port}/mcp"
 
 
 @contextmanager
@@ -82,12 +94,8 @@ def _running(command: list[str], log: Path) -> Iterator[subprocess.Popen[str]]:
     try:
         yield process
     finally:
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait(10)
+        process.kill()  # a server would wait for its open streams, and nothing is lost with it
+        process.wait(10)
 
 
 def _until(process: subprocess.Popen[str], url: str, log: Path, *, status: int | None = None) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -13,7 +14,7 @@ import pytest
 from mcp import Client, MCPError, StdioServerParameters
 from mcp.client.session import ClientRequestContext
 
-from tests.conformance.server import configured, gateway
+from tests.conformance.server import configured, everything, gateway, gateway_of
 from tests.servers.watching import eventually
 
 pytestmark = [pytest.mark.anyio, pytest.mark.integration, pytest.mark.requirement("GATEWAY-FORWARD")]
@@ -124,9 +125,23 @@ async def test_each_user_is_asked_what_the_servers_want_to_know_for_its_own_call
         assert len(host.asked) == (2 if "multi_round" in tool else 1)
 
 
-async def test_a_host_that_started_the_gateway_itself_is_asked_over_its_pipe() -> None:
+async def test_a_client_that_can_be_asked_does_not_notice_that_a_server_was_restarted(tmp_path: Path) -> None:
+    host, question = Host("Ada"), {"message": "Who are you?"}
+    config, port = configured(tmp_path)
+    with ExitStack() as first, ExitStack() as second:
+        first.enter_context(everything(port, tmp_path))
+        async with host.connected(second.enter_context(gateway_of(config)), "legacy") as client:
+            assert "Ada" in text_of(await client.call_tool("test_elicitation", question))
+            first.close()
+            with everything(port, tmp_path):
+                assert "Ada" in text_of(await client.call_tool("test_elicitation", question))
+    assert len(host.asked) == 2
+
+
+async def test_a_host_that_started_the_gateway_itself_is_asked_over_its_pipe(tmp_path: Path) -> None:
     host = Host("Ada")
-    with configured() as config:
+    config, port = configured(tmp_path)
+    with everything(port, tmp_path):
         command = ["-m", "trunkline", "serve", str(config), "--stdio"]
         started = StdioServerParameters(command=sys.executable, args=command)
         async with host.connected(started, "legacy") as client:

@@ -32,8 +32,8 @@ _UNUSED = 300.0
 """Seconds without a call after which a connection is closed."""
 _AGAIN = 300.0
 """Seconds until a server that does not speak the handshake era is asked whether it does again."""
-_PAUSES = (0.2, 1.0, 0.0)
-"""Seconds after each try to open one: the server may be about to restart."""
+_PAUSES = (0.2, 0.5, 1.0, 2.0, 4.0, 0.0)
+"""Seconds after each try to open one: the server may be restarting. The attempt's own timeout ends it sooner."""
 _MOST = {"stdio": 16, "http": 128}
 """Connections at once: each is a process, or a session on the server."""
 
