@@ -40,6 +40,7 @@ from trunkline import (
     ServerUnavailable,
     StdioEndpoint,
     ToolNotFound,
+    ToolRefused,
     TrunklineError,
 )
 from trunkline.events import CallFinished, ConnectFailed
@@ -469,11 +470,28 @@ def test_a_mistake_in_a_configuration_file_is_told_with_its_place(tmp_path: Path
     assert "timeot" in problem
 
 
+async def test_a_tool_that_nobody_has_accepted_is_refused_before_anything_is_sent(tmp_path: Path) -> None:
+    server, journal = stdio(journal=tmp_path / "journal"), tmp_path / "journal"
+    path, pins = tmp_path / "trunkline.toml", tmp_path / "pins.json"
+    args = ", ".join(f"'{argument}'" for argument in server.args)
+    path.write_text(
+        f"[mcpServers.s]\ncommand = '{server.command}'\nargs = [{args}]\n[trunkline.pins]\nfile = '{pins}'\n", "utf-8"
+    )
+    async with Infrastructure.from_config(path) as infra:
+        with pytest.raises(ToolRefused) as caught:
+            await infra.mcp_client.call_tool("s_append", {"op": "it"})
+
+    assert (caught.value.may_have_run, caught.value.attempts, caught.value.server) == (False, 0, "s")
+    assert "trunkline pin" in str(caught.value)
+    assert executions(journal) == {}
+
+
 ELSEWHERE: dict[type[TrunklineError], Callable[..., Awaitable[None] | None]] = {
     CircuitOpen: test_an_open_circuit_refuses_without_asking_the_server_and_says_when_to_come_back,
     BulkheadFull: test_a_full_bulkhead_refuses_at_once_and_the_others_are_served,
     RateLimited: test_a_call_that_the_rate_of_its_server_has_no_time_for_is_refused_at_once,
     ServerUnavailable: test_a_missing_program_is_unavailable_at_once,
+    ToolRefused: test_a_tool_that_nobody_has_accepted_is_refused_before_anything_is_sent,
     ConfigError: test_a_mistake_in_a_configuration_file_is_told_with_its_place,
 }
 
