@@ -51,8 +51,8 @@ parts: ## what tests drive from Debian (Redis, Prometheus, HAProxy, Chromium …
 	@$(SERVERS)/python $(LOCKED) $<
 	@touch $@
 
-.servers/.stamp-npm: servers/package-lock.json tools/npm_servers.py .servers/.stamp-wheels
-	@$(SERVERS)/python tools/npm_servers.py
+.servers/.stamp-npm: servers/package-lock.json tools/npm_packages.py .servers/.stamp-wheels
+	@$(SERVERS)/python tools/npm_packages.py servers
 
 .hosts/.stamp-%: requirements/hosts-%.txt
 	@sh tools/venv.sh .hosts/$*
@@ -60,13 +60,13 @@ parts: ## what tests drive from Debian (Redis, Prometheus, HAProxy, Chromium …
 	@.hosts/$*/bin/python $(LOCKED) $<
 	@touch $@
 
-.hosts/.stamp-npm: tests/hosts/package-lock.json tools/npm_hosts.py | .servers/.stamp-wheels
+.hosts/.stamp-npm: tests/hosts/package-lock.json tools/npm_packages.py | .servers/.stamp-wheels
 	@echo "Installing clients for Node into .hosts (once)"
-	@$(SERVERS)/python -m tools.npm_hosts
+	@$(SERVERS)/python tools/npm_packages.py hosts
 
-.servers/.stamp-conformance: tests/conformance/package-lock.json tools/npm_servers.py | .servers/.stamp-wheels
+.servers/.stamp-conformance: tests/conformance/package-lock.json tools/npm_packages.py | .servers/.stamp-wheels
 	@echo "Installing the conformance suites into .servers (once)"
-	@$(SERVERS)/python tools/npm_servers.py --conformance
+	@$(SERVERS)/python tools/npm_packages.py conformance
 
 # ------------------------------------------------------------------------------------------------------------ running
 
@@ -96,8 +96,10 @@ resilience: .venv/.stamp-dev servers parts ## the promises about servers that ar
 		RESILIENCE_JSON=build/resilience.json \
 		$(BIN)/pytest -m resilience tests/resilience $(ARGS)
 
-bench-gateway: .venv/.stamp-dev peers ## what the gateway adds to a call
-	@$(BIN)/python benchmarks/gateway.py $(ARGS)
+bench-gateway: .venv/.stamp-dev servers peers ## what the gateway adds to a call, takes at rest, and costs as work grows
+	@for script in gateway gateway_at_rest growth; do \
+		echo "== benchmarks/$$script.py"; $(BIN)/python benchmarks/$$script.py $(ARGS) || exit; \
+	done
 
 # The peers have an environment of their own, in which one script runs: what it cannot import it says and leaves out.
 bench: .venv/.stamp-dev peers ## what things cost, as medians with their spread
@@ -106,7 +108,10 @@ bench: .venv/.stamp-dev peers ## what things cost, as medians with their spread
 		echo "== $$script"; $$python "$$script" $(ARGS) || exit; \
 	done
 
-peers: build/peers/.stamp ## what benchmarks/cache_peers.py measures beside our cache, into build/peers
+peers: build/peers/.stamp build/peers/.stamp-npm ## what benchmarks measure beside ours, into build/peers
+
+build/peers/.stamp-npm: benchmarks/peers/package-lock.json tools/npm_packages.py | build/peers/.stamp .servers/.stamp-wheels
+	@$(SERVERS)/python tools/npm_packages.py peers
 
 build/peers/.stamp: requirements/peers.txt pyproject.toml
 	@sh tools/venv.sh build/peers
@@ -147,8 +152,7 @@ lock: .servers/.stamp-wheels ## pin again what requirements/*.in and */package.j
 	$(COMPILE) requirements/servers.in -o requirements/servers.txt
 	$(COMPILE) requirements/hosts-sdk1.in -o requirements/hosts-sdk1.txt
 	$(COMPILE) requirements/hosts-fastmcp.in -o requirements/hosts-fastmcp.txt
-	$(SERVERS)/python tools/npm_servers.py --lock
-	$(SERVERS)/python -m tools.npm_hosts --lock
+	$(SERVERS)/python tools/npm_packages.py --lock
 
 clean: ## remove everything that make made
 	rm -rf .venv .servers .hosts build dist .coverage .coverage.* htmlcov

@@ -7,8 +7,8 @@ but the two, as another. The same client, the SDK's own, goes all ways and keeps
 in rounds, so that a busy machine slows all alike: read the ratios. First one call after the other, then 16 callers at
 once. Client, gateway and server share the machine's cores: what the gateway computes, the others wait for.
 
-FastMCP's proxy stands over one client that is kept open, its fastest way; `make peers` makes the environment that it
-runs in, which `make bench` uses.
+FastMCP's proxy stands over one client that is kept open, its fastest way. mcp-hub runs on Node and speaks the handshake
+era only, over HTTP with server-sent events. `make peers` installs both; one that is not there is named and left out.
 """
 
 from __future__ import annotations
@@ -29,11 +29,14 @@ from typing import Any, Literal
 
 import anyio
 from mcp import Client, StdioServerParameters, stdio_client
+from mcp.client.sse import sse_client
 from mcp.server.mcpserver import MCPServer
 
 from trunkline.testing.processes import free_port
 
-PEERS = Path(__file__).parents[1] / "build" / "peers" / "bin" / "python"
+PEERS = Path(__file__).parents[1] / "build" / "peers"
+FASTMCP = PEERS / "bin" / "python"
+HUB = PEERS / "npm" / "node_modules" / "mcp-hub" / "dist" / "cli.js"
 ARGUMENTS = {"text": "hello"}
 CALLERS = 16
 Era = Literal["legacy", "auto"]
@@ -69,9 +72,11 @@ def proxy(url: str, port: int) -> None:
 
 
 @asynccontextmanager
-async def process(*command: str, port: int) -> AsyncIterator[str]:
+async def process(*command: str, port: int, **environment: str) -> AsyncIterator[str]:
     """The address of an MCP server that a program serves, once it takes connections."""
-    child = await anyio.open_process(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    child = await anyio.open_process(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, **environment}
+    )
     try:
         with anyio.fail_after(60):
             while True:
@@ -87,6 +92,16 @@ async def process(*command: str, port: int) -> AsyncIterator[str]:
         child.terminate()
         with anyio.fail_after(20, shield=True):
             await child.wait()
+
+
+async def echo_of(client: Client, server: str) -> str:
+    """The name that the tool has behind this way, once it is listed."""
+    with anyio.fail_after(60):
+        while True:
+            for tool in (await client.list_tools()).tools:
+                if tool.name == "echo" or (tool.name.startswith(server) and tool.name.endswith("echo")):
+                    return tool.name
+            await anyio.sleep(0.1)
 
 
 class Way:
@@ -146,14 +161,13 @@ def spread(figures: list[float]) -> str:
     return f"{middle:5.2f} [{low:.2f} .. {high:.2f}]"
 
 
-async def compare(kind: str, era: Era, targets: dict[str, tuple[Any, str]], *, calls: int, rounds: int) -> None:
+async def compare(kind: str, server: str, era: Era, targets: dict[str, Any], *, calls: int, rounds: int) -> None:
     """Let the ways take turns."""
     async with AsyncExitStack() as stack:
         ways = []
-        for name, (target, tool) in targets.items():
+        for name, target in targets.items():
             client = await stack.enter_async_context(Client(target, mode=era))
-            await client.list_tools()
-            ways.append(Way(name, client, tool))
+            ways.append(Way(name, client, await echo_of(client, server)))
         for way in ways:
             await way.round(calls // 4 + 1)
             way.medians.clear()
@@ -168,31 +182,38 @@ async def main(calls: int, rounds: int, eras: Iterable[Era]) -> None:
     """Over HTTP and on stdio, in each of the protocol's eras."""
     own, script = str(sys.executable), __file__
     print(f"{rounds} interleaved rounds of {calls} calls; medians, quartiles in brackets; {os.cpu_count()} cores")
+    for peer, place in (("FastMCP's proxy", FASTMCP), ("mcp-hub", HUB)):
+        if not place.exists():
+            print(f"*** NOT MEASURED: {peer} is not installed here (make peers) ***")
     async with AsyncExitStack() as stack:
-        upstream, port, other = free_port(), free_port(), free_port()
-        url = await stack.enter_async_context(process(own, script, "--serve", "http", str(upstream), port=upstream))
-        program = StdioServerParameters(command=own, args=[script, "--serve", "stdio", "0"])
         folder = stack.enter_context(tempfile.TemporaryDirectory())
+        ports = [free_port() for _ in range(4)]
+        upstream, gateway, proxied, hub = map(str, ports)
+
+        async def started(*command: str, port: int) -> str:
+            return await stack.enter_async_context(process(*command, port=port, XDG_STATE_HOME=folder))
+
+        url = await started(own, script, "--serve", "http", upstream, port=ports[0])
+        program = StdioServerParameters(command=own, args=[script, "--serve", "stdio", "0"])
         config = Path(folder) / "mcp.json"
         pipe = {"command": program.command, "args": program.args}
         config.write_text(json.dumps({"mcpServers": {"web": {"url": url}, "pipe": pipe}}), "utf-8")
-        gateway = await stack.enter_async_context(
-            process(own, "-m", "trunkline", "serve", str(config), "--port", str(port), port=port)
-        )
-        others: dict[str, tuple[Any, str]] = {}
-        if PEERS.exists():
-            proxied = process(str(PEERS), script, "--proxy", url, str(other), port=other)
-            others["FastMCP proxy"] = (await stack.enter_async_context(proxied), "echo")
+        ours = await started(own, "-m", "trunkline", "serve", str(config), "--port", gateway, port=ports[1])
+        if FASTMCP.exists():
+            others = {"FastMCP proxy": await started(str(FASTMCP), script, "--proxy", url, proxied, port=ports[2])}
         else:
-            print("*** NOT MEASURED: FastMCP's proxy is not installed here (make peers) ***")
+            others = {}
+        if HUB.exists():
+            node = str(PEERS / "npm" / "node")
+            at_hub = await started(node, str(HUB), "--port", hub, "--config", str(config), port=ports[3])
         for era in eras:
-            targets: dict[str, tuple[Any, str]] = {"direct": (url, "echo"), "ours": (gateway, "web_echo"), **others}
-            await compare("HTTP", era, targets, calls=calls, rounds=rounds)
-            piped: dict[str, tuple[Any, str]] = {
-                "direct": (stdio_client(program), "echo"),
-                "ours": (gateway, "pipe_echo"),
-            }
-            await compare("stdio", era, piped, calls=calls, rounds=rounds)
+            for kind, server, direct in (("HTTP", "web", url), ("stdio", "pipe", stdio_client(program))):
+                targets: dict[str, Any] = {"direct": direct, "ours": ours}
+                if kind == "HTTP":
+                    targets |= others
+                if HUB.exists() and era == "legacy":
+                    targets["mcp-hub"] = sse_client(at_hub)
+                await compare(kind, server, era, targets, calls=calls, rounds=rounds)
 
 
 if __name__ == "__main__":

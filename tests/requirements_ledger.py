@@ -484,5 +484,8 @@ LEDGER = (
     ),
     Requirement("P7", "goals, Performance", "What the gateway adds to calls over HTTP is measured beside direct ones"),
     Requirement("P8", "goals, Performance", "What the gateway adds to calls on stdio is measured beside direct ones"),
+    Requirement(
+        "P13", "goals, Performance", "The cost of calls and starts is measured as tools and servers grow in number"
+    ),
 )
 """In the order of the sources."""

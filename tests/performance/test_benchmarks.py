@@ -177,3 +177,14 @@ def test_what_the_gateway_adds_to_a_call_is_measured_beside_calls_that_go_straig
             rf"^{kind} +2026-07-28 +ours +p50 +[\d.]+ ms, +[\d.]+ .*/s at 16 at once", printed, re.MULTILINE
         )
         assert found, printed
+
+
+@pytest.mark.requirement("P13")
+def test_the_cost_of_calls_and_of_a_start_is_measured_as_tools_and_servers_grow_in_number() -> None:
+    printed = run("growth.py", "--quick")
+    assert len(re.findall(r"^call, +\d+ servers of +\d+ tools +\d+ us +[\d.]+ times", printed, re.MULTILINE)) == 6, (
+        printed
+    )
+    starts = dict(re.findall(r"^start, +(\d+) servers of 0.5 s each +([\d.]+) s", printed, re.MULTILINE))
+    # One after the other would be 25 s; a machine that is busy does not make fifty of half a second that.
+    assert float(starts["50"]) < 20, printed
