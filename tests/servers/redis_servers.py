@@ -232,7 +232,8 @@ async def sentinels(
         replica = RedisServer(kind, home, "--replicaof", f"127.0.0.1 {master.port}")
         watch = (
             f"sentinel monitor trunk 127.0.0.1 {known} 2",
-            "sentinel down-after-milliseconds trunk 500",
+            # Or a machine that is busy has the master replaced before it is known to everybody.
+            "sentinel down-after-milliseconds trunk 60000",
             "sentinel failover-timeout trunk 3000",
         )
         watchers = [RedisServer(kind, home, *watch, sentinel=True) for _ in range(3)]
@@ -243,6 +244,8 @@ async def sentinels(
             for watcher in watchers:
                 await watcher.start()
             await eventually(lambda: all(_knows_everybody(watcher) for watcher in watchers))
+            for watcher in watchers:
+                watcher.ask("SENTINEL", "SET", "trunk", "down-after-milliseconds", 500)
             yield watchers, master, replica
         finally:
             for server in (*watchers, master, replica):
