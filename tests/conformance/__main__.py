@@ -11,6 +11,7 @@ import argparse
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 
 from tests.conformance import client, server
@@ -22,6 +23,9 @@ LEGS: Mapping[str, Callable[[], AbstractContextManager[Sequence[Suite]]]] = {
 }
 """What is tested, by the harness's word for it: each starts what its suites need, yields them, and ends it again."""
 
+LANES = {"server": 1, "client": 2}
+"""Scenarios that run at the same time. Those of the client have a server each; the gateway's have one for all."""
+
 
 def tell(line: str = "") -> None:
     sys.stdout.write(f"{line}\n")
@@ -32,13 +36,12 @@ def run_suite(suite: Suite, wanted: Sequence[str]) -> list[str]:
     """Run the wanted scenarios of a suite, all if none is named; returns what to say of each failure."""
     failures = []
     tell(f"\n{suite.leg}: {suite.title}")
-    for scenario in suite.scenarios():
-        if wanted and scenario not in wanted:
-            continue
-        outcome = suite.run(scenario)
-        tell(f"  {'pass' if outcome.passed else 'FAIL'}  {outcome.seconds:5.1f} s  {scenario}")
-        if not outcome.passed:
-            failures.append(f"---- {suite.leg}: {suite.title}: {scenario}\n{outcome.report}")
+    scenarios = [scenario for scenario in suite.scenarios() if not wanted or scenario in wanted]
+    with ThreadPoolExecutor(LANES[suite.leg]) as lanes:
+        for scenario, outcome in zip(scenarios, lanes.map(suite.run, scenarios), strict=True):
+            tell(f"  {'pass' if outcome.passed else 'FAIL'}  {outcome.seconds:5.1f} s  {scenario}")
+            if not outcome.passed:
+                failures.append(f"---- {suite.leg}: {suite.title}: {scenario}\n{outcome.report}")
     return failures
 
 
