@@ -260,7 +260,7 @@ def alive(pids: set[int]) -> set[int]:
 
 @pytest.mark.parametrize("with_client", [False, True])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-async def test_one_signal_ends_it_within_five_seconds_and_leaves_no_process(
+async def test_one_signal_ends_it_long_before_its_calls_would_end_and_leaves_no_process(
     tmp_path: Path, number: signal.Signals, *, with_client: bool
 ) -> None:
     config = tmp_path / "mcp.json"
@@ -310,7 +310,8 @@ async def test_one_signal_ends_it_within_five_seconds_and_leaves_no_process(
 
 async def _ends_in_time(process: subprocess.Popen[str], number: signal.Signals) -> None:
     process.send_signal(number)
-    with anyio.fail_after(5.0):
+    # It takes three, most of them for a server that refuses SIGTERM. A machine may be busy, and a call lasts 60.
+    with anyio.fail_after(20.0):
         while process.poll() is None:  # noqa: ASYNC110 - another process
             await anyio.sleep(0.02)
 
