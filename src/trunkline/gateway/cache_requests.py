@@ -80,18 +80,17 @@ def read_invalidation(body: Any, infra: Infrastructure) -> Invalidation:
     for key in body:
         if key not in _KEYS:
             raise _misfit(f"unknown key {quoted(key)}{_meant(key, _KEYS) or f'; known keys: {listed(_KEYS)}'}")
-    given = {key: value for key, value in body.items() if value is not None}
-    if not given:
+    if not body:
         raise _misfit(f"nothing to invalidate: expected some of {listed(_KEYS)}; POST /api/v1/cache/clear forgets all")
-    for key, value in given.items():
+    for key, value in body.items():
         if key == "arguments":
             if not isinstance(value, dict):
                 raise _misfit("arguments: expected an object")
         elif not isinstance(value, str) or not value:
             raise _misfit(f"{key}: expected a text that is not empty")
-    if "arguments" in given and "tool" not in given:
+    if "arguments" in body and "tool" not in body:
         raise _misfit("arguments: expected a tool to go with them")
-    return Invalidation(**_with_known_names(given, infra))
+    return Invalidation(**_with_known_names(body, infra))
 
 
 def _with_known_names(given: dict[str, Any], infra: Infrastructure) -> dict[str, Any]:

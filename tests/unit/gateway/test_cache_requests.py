@@ -39,6 +39,6 @@ def test_any_body_is_understood_or_refused_with_a_reason(infra: Any, body: Any) 
     assert asked.arguments is None or asked.tool is not None
     assert (asked.server or "lab", asked.tag or "said") == ("lab", "said")
     # A name is never replaced by another one, nor left out.
-    assert {key for key, value in body.items() if value is not None} == {
+    assert body.keys() == {
         key for key in ("tool", "arguments", "server", "tag", "principal") if getattr(asked, key) is not None
     }
