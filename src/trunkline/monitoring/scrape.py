@@ -69,11 +69,10 @@ async def _has_left(receive: _Receive) -> bool:
     One message is read and no more: the first may be the request's own body, the next time tells. A server that has
     a body to hand out without end would keep a loop here from ever coming to rest.
     """
-    message: _Message = {"type": "http.request"}
     with anyio.CancelScope() as scope:
         scope.cancel()
-        message = await receive()
-    return bool(message["type"] == "http.disconnect")
+        return bool((await receive())["type"] == "http.disconnect")
+    return False
 
 
 def _start(status: int, kind: str) -> _Message:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import MutableMapping
+from typing import Any
+
 import anyio
 import httpx2 as httpx
 import pytest
@@ -26,6 +29,23 @@ async def test_each_format_is_served_as_asked_and_marked(form: Format) -> None:
     assert answer.headers["vary"] == "Accept"
     assert answer.content == b"".join(exporter.pieces(form))
     assert repr(page) == "<MetricsPage of <PrometheusExporter [2 series rendered]>>"
+
+
+async def test_a_server_that_hands_out_the_requests_body_for_ever_does_not_keep_a_long_page_from_its_end() -> None:
+    metrics, sent = MetricsCollector(max_series=2000), list[MutableMapping[str, Any]]()
+    for number in range(500):
+        metrics.record("speech", f"operation {number}", duration=0.1)
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request"}
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        sent.append(message)
+
+    with anyio.fail_after(30):
+        await MetricsPage(PrometheusExporter(metrics))({"type": "http", "headers": []}, receive, send)
+    assert len(sent) > 3, "long enough for looks at whether anybody reads on"
+    assert not sent[-1].get("more_body", False)
 
 
 @pytest.mark.parametrize("form", CONTENT_TYPES)
