@@ -6,7 +6,6 @@ import argparse
 import logging
 import socket
 import sys
-from importlib.metadata import version
 
 import anyio
 
@@ -52,7 +51,7 @@ async def _over_http(infra: Infrastructure, listener: socket.socket, as_record: 
             logging.getLogger("trunkline.gateway").info("gateway_started", extra=extra)
             return
         sys.stderr.write(
-            f"trunkline {version('trunkline')} listens on {url} in front of {names}\n"
+            f"trunkline {VERSION} listens on {url} in front of {names}\n"
             f"  MCP {url}/mcp   dashboard {url}/   metrics {url}/metrics   Ctrl-C ends it\n"
         )
         sys.stderr.flush()

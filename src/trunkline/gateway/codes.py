@@ -40,7 +40,7 @@ from trunkline.errors import (
     ToolRefused,
 )
 
-__all__ = ["CODES", "MISTAKES", "STOPPING", "code_of", "data_of", "is_tool_error", "message_of"]
+__all__ = ["CODES", "FORWARDED", "MISTAKES", "STOPPING", "code_of", "data_of", "is_tool_error", "message_of"]
 
 CODES: Final = MappingProxyType(
     {

@@ -51,7 +51,6 @@ class View:
         self.timeline = Timeline(infra.metrics.store)
         """Has to be advanced every ten seconds, whether anybody looks or not."""
         self._infra = infra
-        self._version = VERSION
         self._looks = 0
         self._minutes: dict[str, dict[str, Any]] = {}
         """Numbers of each server's last minute, as last worked out."""
@@ -76,7 +75,7 @@ class View:
         for alert in alerts:
             _blame(alert, {"server": servers, "domain": domains})
         return {
-            "version": self._version,
+            "version": VERSION,
             "at": round(store.wall(), 1),
             "started": round(store.wall() - (store.clock() - store.started)),
             "overall": _without_none(overall(report, callable_now, alerts)),
