@@ -15,6 +15,8 @@ import anyio.to_thread
 import httpx2
 import jwt
 
+from trunkline.transport.authorities import authorities
+
 __all__ = ["PAUSE", "JwtKeys", "KeysUnavailable"]
 
 PAUSE: Final = 30.0
@@ -93,7 +95,7 @@ class JwtKeys:
     async def _fetched(self) -> bytes:
         """What is at the address; a redirect is not followed, as nobody has looked at where it leads."""
         async with (
-            httpx2.AsyncClient(timeout=_PATIENCE, trust_env=False) as client,
+            httpx2.AsyncClient(verify=authorities(), timeout=_PATIENCE, trust_env=False) as client,
             client.stream("GET", self._source, headers={"Accept": "application/json"}) as answer,
         ):
             if answer.status_code != 200:
