@@ -7,12 +7,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
-from urllib.parse import urlsplit
 
 from trunkline.config.lines import KeyPath
 from trunkline.config.policies import overlay
 from trunkline.config.report import Report
-from trunkline.policy import GatewaySettings, PrincipalPolicy, is_loopback
+from trunkline.policy import GatewaySettings, PrincipalPolicy, is_confidential
 
 __all__ = ["read_gateway"]
 
@@ -60,12 +59,5 @@ def _check_tokens(
 
 
 def _check_address(jwks: str, report: Report) -> None:
-    try:
-        parts = urlsplit(jwks)
-        is_safe = parts.scheme not in ("http", "https") or (
-            bool(parts.hostname) and (parts.scheme == "https" or is_loopback(parts.hostname or ""))
-        )
-    except ValueError:
-        is_safe = False
-    if not is_safe:
+    if "://" in jwks and not is_confidential(jwks):
         report.mismatch((*_PATH, "jwt", "jwks"), "an https address (http on a loopback address only) or a path")

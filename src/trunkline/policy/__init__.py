@@ -18,7 +18,7 @@ from trunkline.policy.attempts import (
 )
 from trunkline.policy.authorization import ClientCredentials, ClientProof
 from trunkline.policy.cache import CachePolicy, CacheSettings, CopyMode, ListingCachePolicy, RedisMode, RedisPolicy
-from trunkline.policy.checks import is_loopback, require
+from trunkline.policy.checks import is_confidential, is_loopback, require
 from trunkline.policy.gateway import DrainPolicy, GatewaySettings, JwtPolicy, LimitsPolicy, PrincipalPolicy
 from trunkline.policy.logs import LOG_LEVELS, LogFormat, LoggingPolicy, RepeatsPolicy, is_log_level
 from trunkline.policy.patterns import NamePatterns
@@ -72,6 +72,7 @@ __all__ = [
     "SinkPolicy",
     "TelemetryPolicy",
     "ToolPolicy",
+    "is_confidential",
     "is_log_level",
     "is_loopback",
     "require",

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass, field
-from typing import Final, Literal, TypeAlias
+from typing import Literal, TypeAlias
 from urllib.parse import quote_plus, urlsplit
 
-from trunkline.policy.checks import is_loopback, require
+from trunkline.policy.checks import ALGORITHMS, is_confidential, require
 
 __all__ = ["ClientCredentials", "ClientProof"]
 
 ClientProof: TypeAlias = Literal["client_secret_basic", "client_secret_post", "private_key_jwt"]
-
-_ALGORITHMS: Final = frozenset({"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +49,7 @@ class ClientCredentials:
             "another number of them",
             "either it or a private_key",
         )
-        require(self.algorithm in _ALGORITHMS, "algorithm", self.algorithm, f"one of {', '.join(sorted(_ALGORITHMS))}")
+        require(self.algorithm in ALGORITHMS, "algorithm", self.algorithm, f"one of {', '.join(sorted(ALGORITHMS))}")
         has_key = bool(self.private_key)
         require(
             self.proof is None or has_key == (self.proof == "private_key_jwt"),
@@ -83,8 +81,6 @@ def _is_safe(address: str) -> bool:
     """Whether nobody on the way can read what is sent there, and nothing secret is in the address itself."""
     try:
         parts = urlsplit(address)
-        host = parts.hostname or ""
-        is_private = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))
-        return is_private and bool(host) and parts.port != 0 and not parts.fragment and "@" not in parts.netloc
+        return is_confidential(address) and parts.port != 0 and not parts.fragment and "@" not in parts.netloc
     except ValueError:
         return False

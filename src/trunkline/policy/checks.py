@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
+from typing import Final
+from urllib.parse import urlsplit
 
-__all__ = ["is_loopback", "not_negative", "positive", "ratio", "require"]
+__all__ = ["ALGORITHMS", "is_confidential", "is_loopback", "not_negative", "positive", "ratio", "require"]
+
+ALGORITHMS: Final = frozenset({"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA"})
+"""Signatures that a public key verifies (RFC 7518, 3.1; RFC 8037): whoever can check one cannot make one."""
 
 
 def require(condition: bool, field_name: str, found: object, expected: str) -> None:
@@ -38,5 +43,16 @@ def is_loopback(host: str) -> bool:
     """Whether `host` is an address of this machine itself: `localhost`, 127.0.0.0/8 or ::1."""
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def is_confidential(address: str) -> bool:
+    """Whether nobody on the way can read what is sent there: https, or http to this machine itself."""
+    try:
+        parts = urlsplit(address)
+        return bool(parts.hostname) and (
+            parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or ""))
+        )
     except ValueError:
         return False

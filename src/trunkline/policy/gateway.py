@@ -9,12 +9,11 @@ from math import isfinite
 from types import MappingProxyType
 from typing import Final
 
-from trunkline.policy.checks import not_negative, positive, require
+from trunkline.policy.checks import ALGORITHMS, not_negative, positive, require
 
 __all__ = ["DrainPolicy", "GatewaySettings", "JwtPolicy", "LimitsPolicy", "PrincipalPolicy"]
 
 _HASH: Final = re.compile(r"[0-9a-f]{64}")
-_ALGORITHMS: Final = frozenset({"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA"})
 """Signatures by a key pair: with a shared secret (HS256) whoever can check a token can make one."""
 
 
@@ -75,10 +74,10 @@ class JwtPolicy:
         positive(self, "refresh")
         require(self.claim != "", "claim", self.claim, "the name of a claim")
         require(
-            bool(self.algorithms) and set(self.algorithms) <= _ALGORITHMS,
+            bool(self.algorithms) and set(self.algorithms) <= ALGORITHMS,
             "algorithms",
             self.algorithms,
-            f"some of {', '.join(sorted(_ALGORITHMS))}",
+            f"some of {', '.join(sorted(ALGORITHMS))}",
         )
         for name in ("audience", "jwks"):
             value = getattr(self, name)
@@ -141,7 +140,7 @@ class GatewaySettings:
     """Names under which the gateway is reached, besides those of this machine's loopback: what a request's Host header
     may say. Needed where it listens on every address."""
     limits: LimitsPolicy = field(default_factory=LimitsPolicy)
-    """What all callers together, and a single request, may take, see [security](security.md)."""
+    """What all callers together, and a single request, may take, see docs/security.md."""
     drain: DrainPolicy = field(default_factory=DrainPolicy)
     """How the gateway ends when it is told to, see docs/deployment.md."""
     audit: bool = True

@@ -17,7 +17,7 @@ from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, LATEST_MODERN_VERSION
 from pydantic import ValidationError
 
 from trunkline.policy import Era
-from trunkline.transport.faults import CLOSED_BY_SDK
+from trunkline.transport.faults import is_closed_by_sdk
 from trunkline.transport.wire import CURRENT_WIRE, Wire
 
 __all__ = ["EraUndecided", "PinnedEra", "negotiate"]
@@ -150,9 +150,7 @@ def _judge(error: MCPError, wire: Wire, named: list[str]) -> None:
         raise EraUndecided(msg) from error
     if wire.status is not None and (wire.status in _NOT_EVIDENCE or wire.status >= 500):
         raise error
-    # Servers use the code of a closed connection for refusals of their own, such as of an unknown version.
-    is_end = error.code == types.CONNECTION_CLOSED and error.message.startswith(CLOSED_BY_SDK)
-    if is_end or error.code == types.PARSE_ERROR or "content type" in error.message:
+    if is_closed_by_sdk(error) or error.code == types.PARSE_ERROR or "content type" in error.message:
         raise error
 
 

@@ -17,9 +17,9 @@ from trunkline.transport.authorization.failure import AuthorizationFailed
 from trunkline.transport.network import describe
 from trunkline.transport.wire import Wire
 
-__all__ = ["CLOSED_BY_SDK", "cause_of", "is_lost_session", "is_unreachable", "translate"]
+__all__ = ["cause_of", "is_closed_by_sdk", "is_lost_session", "is_unreachable", "translate"]
 
-CLOSED_BY_SDK = ("Connection closed", "SSE stream")
+_CLOSED_BY_SDK = ("Connection closed", "SSE stream")
 """How the SDK's own messages for a lost connection begin; any other -32000 is the server's own error."""
 _STAND_IN = "Server returned an error response"
 """The SDK's message for an HTTP error without a JSON-RPC body."""
@@ -44,6 +44,11 @@ def is_lost_session(error: Exception, wire: Wire, *, has_session: bool) -> bool:
     if not has_session or not isinstance(error, MCPError):
         return False
     return wire.status == 404 or (wire.status == 400 and "session" in error.message.lower())
+
+
+def is_closed_by_sdk(error: MCPError) -> bool:
+    """Whether the SDK says that the connection is gone: servers use the same code for refusals of their own."""
+    return error.code == CONNECTION_CLOSED and error.message.startswith(_CLOSED_BY_SDK)
 
 
 def translate(error: Exception, call: Call, wire: Wire, *, incident: object, secrets: Secrets) -> CallError:
@@ -80,7 +85,7 @@ def translate(error: Exception, call: Call, wire: Wire, *, incident: object, sec
 def _translate_answer(error: MCPError, call: Call, wire: Wire, incident: object) -> CallFailed:
     if wire.status is not None and wire.status >= 400:
         return _translate_status(error, call, wire.status, wire.retry_after)
-    if error.code == CONNECTION_CLOSED and error.message.startswith(CLOSED_BY_SDK):
+    if is_closed_by_sdk(error):
         words = f"the connection to server {call.server!r} ended before the answer"
         return ConnectionLost(words, delivery=wire.delivery, incident=incident, tool=call.name, server=call.server)
     if error.code == PARSE_ERROR:

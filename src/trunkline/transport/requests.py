@@ -32,39 +32,21 @@ async def requested(client: ClientSession, call: Call) -> types.Result:
         case "completion/complete":
             return await client.complete(**call.arguments)
         case "resources/read":
-            return await _read(client, call)
+            return cast("types.Result", await client.read_resource(call.target, meta=meta_of(call), **_round_of(call)))
         case "prompts/get":
-            return await _prompt(client, call)
+            found = await client.get_prompt(call.target, call.arguments, meta=meta_of(call), **_round_of(call))
+            return cast("types.Result", found)
         case "tools/call":
             msg = "tools are called by the session itself"
             raise TypeError(msg)
 
 
-async def _read(client: ClientSession, call: Call) -> types.Result:
-    exchange, meta = call.exchange, meta_of(call)
+def _round_of(call: Call) -> dict[str, Any]:
+    """What makes a request one of several rounds, of whom is with somebody who can be asked."""
+    exchange = call.exchange
     if exchange is None:
-        return await client.read_resource(call.target, meta=meta)
-    return await client.read_resource(
-        call.target,
-        meta=meta,
-        input_responses=exchange.responses,
-        request_state=exchange.state,
-        allow_input_required=True,
-    )
-
-
-async def _prompt(client: ClientSession, call: Call) -> types.Result:
-    exchange, meta = call.exchange, meta_of(call)
-    if exchange is None:
-        return await client.get_prompt(call.target, call.arguments, meta=meta)
-    return await client.get_prompt(
-        call.target,
-        call.arguments,
-        meta=meta,
-        input_responses=exchange.responses,
-        request_state=exchange.state,
-        allow_input_required=True,
-    )
+        return {}
+    return {"input_responses": exchange.responses, "request_state": exchange.state, "allow_input_required": True}
 
 
 async def subscribe(client: ClientSession, uri: str, *, wanted: bool) -> None:
