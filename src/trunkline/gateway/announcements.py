@@ -34,13 +34,12 @@ from mcp_types import (
     ToolListChangedNotification,
 )
 
+from trunkline.gateway.gathering import Gathering
 from trunkline.registry.availability import RegistryChange
 from trunkline.registry.tool_registry import ToolRegistry
 
 __all__ = ["Announcements"]
 
-_GATHER: Final = 0.05
-"""Seconds in which further changes join the first: a server that connects changes several listings at once."""
 _PATIENCE: Final = 2.0
 """Seconds a client may take to receive an announcement."""
 _STREAMS: Final = 256
@@ -60,11 +59,10 @@ class Announcements:
         self.listen = ListenHandler(self._bus, max_subscriptions=_STREAMS)
         self._sessions: OrderedDict[str, ServerSession] = OrderedDict()
         self._callable: dict[str, bool] = {}
-        self._pending: dict[_Kind, None] = {}
-        self._changed = anyio.Event()
+        self._changes = Gathering[_Kind]()
 
     def __repr__(self) -> str:
-        return f"<Announcements [{len(self._sessions)} sessions, {len(self._pending)} pending]>"
+        return f"<Announcements [{len(self._sessions)} sessions] {self._changes!r}>"
 
     async def remember(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
         """Server middleware: note whose handshake is done, and who was heard of last."""
@@ -109,22 +107,17 @@ class Announcements:
 
     def _note(self, change: RegistryChange) -> None:
         if change.kind == "tools":
-            self._pending[ToolsListChanged] = None
+            self._changes.add(ToolsListChanged)
         elif change.availability is not None:
             # Listings of prompts and resources leave out servers that cannot be reached; those of tools do not.
             now = change.availability.is_callable
             if self._callable.get(change.server) != now:
                 self._callable[change.server] = now
-                self._pending |= {PromptsListChanged: None, ResourcesListChanged: None}
-        if self._pending:
-            self._changed.set()
+                self._changes.add(PromptsListChanged, ResourcesListChanged)
 
     async def _announce(self) -> None:
         while True:
-            await self._changed.wait()
-            await anyio.sleep(_GATHER)
-            kinds, self._pending, self._changed = list(self._pending), {}, anyio.Event()
-            for kind in kinds:
+            for kind in await self._changes.take():
                 await self.publish(kind())
 
 

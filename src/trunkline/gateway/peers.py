@@ -17,7 +17,7 @@ from mcp.server.context import ServerRequestContext
 from mcp.shared.message import ServerMessageMetadata
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
-from trunkline.gateway.principals import principal_of
+from trunkline.gateway.principals import caller_of
 
 __all__ = ["Downstream", "Levels", "session_of"]
 
@@ -37,7 +37,7 @@ def session_of(ctx: _Context) -> str | None:
         return _PIPE
     found = ctx.request.headers.get("mcp-session-id")
     # With the name: whoever else got hold of the id would still not be on this one's connections.
-    return None if found is None else f"{principal_of(ctx.request.scope).name or ''}\n{found}"
+    return None if found is None else f"{caller_of(ctx).name or ''}\n{found}"
 
 
 class Levels:

@@ -7,9 +7,11 @@ from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
+from mcp.server.context import ServerRequestContext
+
 from trunkline.policy import NamePatterns, PrincipalPolicy
 
-__all__ = ["ANYBODY", "NOBODY", "Principal", "principal_of"]
+__all__ = ["ANYBODY", "NOBODY", "Principal", "caller_of", "principal_of"]
 
 _STEPS_UP: Final = re.compile(r"\.\.|%2e|\\", re.IGNORECASE)
 """What lets an address that begins like an allowed one lead elsewhere."""
@@ -48,6 +50,11 @@ NOBODY: Final = Principal(None, PrincipalPolicy(tools=(), prompts=(), resources=
 """Who was asked and did not say; some routes answer even so."""
 
 
-def principal_of(scope: Mapping[str, Any] | None) -> Principal:
-    """Return whose request it is, by its ASGI scope; None is a request that came over stdio."""
-    return ANYBODY if scope is None else cast("Principal", scope[_KEY])
+def principal_of(scope: Mapping[str, Any]) -> Principal:
+    """Return whose request over HTTP it is, by its ASGI scope."""
+    return cast("Principal", scope[_KEY])
+
+
+def caller_of(ctx: ServerRequestContext[Any, Any]) -> Principal:
+    """Return whose request of the protocol it is: anybody's, where it came over stdio."""
+    return ANYBODY if ctx.request is None else principal_of(ctx.request.scope)

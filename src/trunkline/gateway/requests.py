@@ -22,7 +22,7 @@ from trunkline.exchange import Exchange
 from trunkline.gateway.audit import Audit
 from trunkline.gateway.codes import FORWARDED, code_of, data_of, message_of
 from trunkline.gateway.peers import Downstream, Levels
-from trunkline.gateway.principals import Principal, principal_of
+from trunkline.gateway.principals import Principal, caller_of
 from trunkline.gateway.rounds import in_rounds
 from trunkline.infrastructure import Infrastructure
 from trunkline.mcp_client import EnhancedMCPClient
@@ -164,7 +164,7 @@ class Requests:
 
     def _caller(self, ctx: _Context) -> tuple[Principal, EnhancedMCPClient]:
         """Who asks, and the client bound to that one: what is kept of the answers is nobody else's."""
-        principal = principal_of(None if ctx.request is None else ctx.request.scope)
+        principal = caller_of(ctx)
         name = principal.name
         return principal, self._client if name is None else self._client.for_principal(name)
 

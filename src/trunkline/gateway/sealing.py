@@ -14,7 +14,7 @@ from typing import Any, Final
 from mcp.server.context import CallNext, HandlerResult, ServerMiddleware, ServerRequestContext
 from mcp.server.request_state import RequestStateBoundary, RequestStateSecurity
 
-from trunkline.gateway.principals import principal_of
+from trunkline.gateway.principals import caller_of
 from trunkline.policy import GatewaySettings
 
 __all__ = ["sealed"]
@@ -49,4 +49,4 @@ def _security(settings: GatewaySettings) -> RequestStateSecurity:
 
 
 def _name_of(ctx: ServerRequestContext[Any, Any]) -> str | None:
-    return principal_of(None if ctx.request is None else ctx.request.scope).name
+    return caller_of(ctx).name

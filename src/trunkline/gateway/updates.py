@@ -18,13 +18,12 @@ from mcp.server.subscriptions import ResourceUpdated as Told
 from trunkline.errors import CallError
 from trunkline.events import Event, ResourceUpdated
 from trunkline.gateway.announcements import Announcements
-from trunkline.gateway.principals import principal_of
+from trunkline.gateway.gathering import Gathering
+from trunkline.gateway.principals import caller_of
 from trunkline.infrastructure import Infrastructure
 
 __all__ = ["Updates"]
 
-_GATHER: Final = 0.05
-"""Seconds in which an update joins others of the same resource: a server in several places tells several times."""
 _MOST: Final = 256
 """Resources that one client may ask about."""
 
@@ -40,8 +39,7 @@ class Updates:
         self._bus = infra.bus
         self._announcements = announcements
         self._watchers: dict[str, set[Hashable]] = {}
-        self._pending: dict[str, None] = {}
-        self._changed = anyio.Event()
+        self._updated = Gathering[str]()
 
     def __repr__(self) -> str:
         return f"<Updates [{len(self._watchers)} resources watched]>"
@@ -49,7 +47,7 @@ class Updates:
     async def subscribe(self, ctx: _Context, params: types.SubscribeRequestParams) -> types.EmptyResult:
         """Answer `resources/subscribe`, for as long as the session is remembered."""
         uri, session = str(params.uri), self._announcements.key_of(ctx)
-        if not principal_of(None if ctx.request is None else ctx.request.scope).may_read(uri):
+        if not caller_of(ctx).may_read(uri):
             raise MCPError(types.INVALID_PARAMS, f"no resource {uri!r} is known")
         if sum(session in watchers for watchers in self._watchers.values()) >= _MOST:
             raise MCPError(types.INVALID_REQUEST, f"a client may subscribe to {_MOST} resources")
@@ -65,7 +63,7 @@ class Updates:
         self, ctx: _Context, params: types.SubscriptionsListenRequestParams
     ) -> types.SubscriptionsListenResult:
         """Serve a stream of `subscriptions/listen`; of resources that the caller may not read it will tell nothing."""
-        principal = principal_of(None if ctx.request is None else ctx.request.scope)
+        principal = caller_of(ctx)
         asked = params.notifications.resource_subscriptions or []
         uris = [uri for uri in dict.fromkeys(asked) if principal.may_read(uri)][:_MOST]
         wanted = params.notifications.model_copy(update={"resource_subscriptions": uris or None})
@@ -105,15 +103,11 @@ class Updates:
 
     def _note(self, event: Event) -> None:
         if isinstance(event, ResourceUpdated) and event.uri in self._watchers:
-            self._pending[event.uri] = None
-            self._changed.set()
+            self._updated.add(event.uri)
 
     async def _tell(self) -> None:
         while True:
-            await self._changed.wait()
-            await anyio.sleep(_GATHER)
-            uris, self._pending, self._changed = list(self._pending), {}, anyio.Event()
-            for uri in uris:
+            for uri in await self._updated.take():
                 await self._announcements.publish(Told(uri=uri), self._sessions_of(uri))
                 for gone in self._gone(uri):
                     await self._forget(uri, gone)
