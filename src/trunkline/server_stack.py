@@ -140,6 +140,11 @@ class ServerStack:
         for replica in self.replicas:
             replica.pool.watched.set(uri, wanted=wanted)
 
+    def release(self, key: str) -> None:
+        """Close what is open for one client alone: it will make no more calls."""
+        for replica in self.replicas:
+            replica.pool.own.release(key)
+
     def leads(self, name: str | None) -> bool:
         """Whether a replica's listing counts: replicas may differ for a while, so the first that is ready has it."""
         for replica in self.replicas:

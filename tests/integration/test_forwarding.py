@@ -15,6 +15,7 @@ from mcp import Client, MCPError, StdioServerParameters
 from mcp.client.session import ClientRequestContext
 
 from tests.conformance.server import configured, everything, gateway, gateway_of
+from tests.resilience.gateways import entered_gateway
 from tests.servers.watching import eventually
 
 pytestmark = [pytest.mark.anyio, pytest.mark.integration, pytest.mark.requirement("GATEWAY-FORWARD")]
@@ -136,6 +137,23 @@ async def test_a_client_that_can_be_asked_does_not_notice_that_a_server_was_rest
             with everything(port, tmp_path):
                 assert "Ada" in text_of(await client.call_tool("test_elicitation", question))
     assert len(host.asked) == 2
+
+
+async def test_the_process_that_a_session_had_to_itself_ends_with_the_session(tmp_path: Path) -> None:
+    host = Host("Ada")
+    async with entered_gateway(tmp_path, "good") as running:
+
+        def children() -> set[str]:
+            # Those of every thread: which of them starts a process is asyncio's business.
+            threads = Path(f"/proc/{running.process.pid}/task").iterdir()
+            return {pid for thread in threads for pid in (thread / "children").read_text().split()}
+
+        before = children()
+        async with host.connected(f"{running.url}/mcp", "legacy") as client:
+            assert text_of(await client.call_tool("good_echo", {"text": "hello"})) == "hello"
+            assert len(children() - before) == 1
+        # Long before it would be closed for being out of use.
+        await eventually(lambda: children() == before)
 
 
 async def test_a_host_that_started_the_gateway_itself_is_asked_over_its_pipe(tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ def build_app(infra: Infrastructure, host: str, port: int, *, patience: float = 
     """
     require_protection(host, infra.settings.gateway)
     server = build_server(infra)
-    manager, admission, endpoint = http_endpoint(server, infra.settings.gateway.limits)
+    manager, admission, endpoint = http_endpoint(server, infra)
     viewing = Viewing(infra)
 
     @asynccontextmanager

@@ -17,9 +17,9 @@ from mcp.server.context import ServerRequestContext
 from mcp.shared.message import ServerMessageMetadata
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
-from trunkline.gateway.principals import caller_of
+from trunkline.gateway.principals import principal_of
 
-__all__ = ["Downstream", "Levels", "session_of"]
+__all__ = ["Downstream", "Levels", "session_key", "session_of"]
 
 _Context: TypeAlias = ServerRequestContext[Any, Any]
 _LEVELS: Final[tuple[types.LoggingLevel, ...]] = get_args(types.LoggingLevel)
@@ -36,8 +36,13 @@ def session_of(ctx: _Context) -> str | None:
     if ctx.request is None:
         return _PIPE
     found = ctx.request.headers.get("mcp-session-id")
+    return None if found is None else session_key(ctx.request.scope, found)
+
+
+def session_key(scope: Mapping[str, Any], session: str) -> str:
+    """What tells a session over HTTP from all others, by a request in it and the id it gives."""
     # With the name: whoever else got hold of the id would still not be on this one's connections.
-    return None if found is None else f"{caller_of(ctx).name or ''}\n{found}"
+    return f"{principal_of(scope).name or ''}\n{session}"
 
 
 class Levels:

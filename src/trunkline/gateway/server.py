@@ -19,6 +19,7 @@ from mcp.server.streamable_http_manager import StreamableHTTPASGIApp, Streamable
 
 from trunkline.gateway.admission import Admission
 from trunkline.gateway.announcements import Announcements
+from trunkline.gateway.endings import Endings
 from trunkline.gateway.intake import Intake
 from trunkline.gateway.peers import Levels
 from trunkline.gateway.requests import Requests, answered
@@ -27,7 +28,6 @@ from trunkline.gateway.serving import told
 from trunkline.gateway.tracing import traced
 from trunkline.gateway.updates import Updates
 from trunkline.infrastructure import Infrastructure
-from trunkline.policy import LimitsPolicy
 from trunkline.version import VERSION
 
 __all__ = ["GatewayServer", "build_server", "http_endpoint"]
@@ -103,17 +103,23 @@ def build_server(infra: Infrastructure) -> GatewayServer:
 
 
 def http_endpoint(
-    server: GatewayServer, limits: LimitsPolicy
+    server: GatewayServer, infra: Infrastructure
 ) -> tuple[StreamableHTTPSessionManager, Admission, Intake]:
     """Return the server over HTTP, both eras at one address: what must run beside it, its door, the ASGI application.
 
     Host and Origin are not checked here, nor a request's size: that is done for every route.
     """
+    limits = infra.settings.gateway.limits
+
+    def release(session: str) -> None:
+        for stack in infra.mcp_client.fleet.stacks.values():
+            stack.release(session)
+
     manager = StreamableHTTPSessionManager(
         server,
         session_idle_timeout=limits.session_idle,
         max_request_body_size=sys.maxsize,
         max_sessions=limits.sessions,
     )
-    admission = Admission(StreamableHTTPASGIApp(manager))
+    admission = Admission(Endings(StreamableHTTPASGIApp(manager), release))
     return manager, admission, Intake(admission)

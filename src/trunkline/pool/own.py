@@ -85,6 +85,12 @@ class OwnConnections:
         for place in list(self._places.values()):
             place.connection.retire(reason)
 
+    def release(self, key: str) -> None:
+        """Retire the connection of a client that will make no more calls, if there is one."""
+        place = self._places.get(key)
+        if place is not None:
+            place.connection.retire("its client has left")
+
     async def find(self, call: Call) -> Connection | None:
         """The connection for a call; None where the shared ones do as well.
 
