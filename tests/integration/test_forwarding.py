@@ -186,6 +186,10 @@ async def test_logs_go_to_the_session_that_wants_them_and_only_from_its_level_on
         await other.call_tool("test_tool_with_logging", {})
         await eventually(lambda: len(listening.logged) == 3)
         assert deaf.logged == []
+        await other.session.send_request(level("info"), types.EmptyResult)
+        await other.call_tool("test_tool_with_logging", {})
+        await eventually(lambda: len(deaf.logged) == 3)
+        assert len(listening.logged) == 3
 
 
 async def test_logs_of_the_stateless_era_go_to_whose_request_asked_for_them(url: str) -> None:

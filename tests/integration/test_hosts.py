@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -98,7 +99,7 @@ def test_the_inspector_lists_calls_and_reads(gateway: RunningGateway, tmp_path: 
     assert status == 0, said
     assert {"faulty_add", "everything_echo"} <= {tool["name"] for tool in listed["tools"]}
     # It looks for schemas that some model would refuse; ours are the servers' own.
-    assert "0 errors" in said
+    assert re.search(r"\b0 errors", said)
 
     call = ("--method", "tools/call", "--tool-name")
     status, called, said = inspect(gateway, tmp_path, *call, "faulty_add", "--tool-arg", "a=2", "--tool-arg", "b=3")

@@ -248,7 +248,11 @@ async def test_scopes_of_the_configuration_are_not_widened_by_a_server(server: A
         ({"token_endpoint": "http://169.254.169.254/latest"}, {}, "neither https nor on this machine"),
         ({"token_endpoint": "https://169.254.169.254/latest"}, {}, "further inside the network than the server is"),
         ({"token_endpoint": 7}, {}, "has no token_endpoint"),
-        ({"resource_metadata": "https://10.255.255.1:0/x"}, {}, "(discovery): "),
+        (
+            {"resource_metadata": "https://10.255.255.1:0/x"},
+            {},
+            ": https://10.255.255.1:0/x cannot be reached",
+        ),
         (
             {},
             {"token_endpoint": "http://127.0.0.1:9/token"},

@@ -150,6 +150,10 @@ async def test_a_server_that_hangs_costs_its_own_callers_their_deadline_and_othe
         assert all(len(each.late) <= 1.1 * CALLERS + 5 for each in hung), "once the circuit is open nobody waits"
         assert all(each.refused for each in hung)
     assert max(max(each.late) for each in hung) <= DEADLINE + 5.0
+    # That is the hanging server's doing, and nobody else waits for it.
+    troubled, untroubled = (sum(len(each.late) + len(each.refused) for each in rounds) for rounds in (hung, sound))
+    assert untroubled < troubled / 2
+    assert all(statistics.median(each.others) < DEADLINE / 2 for each in hung)
     if IS_DRILL:
         # On a busy machine a call may miss its deadline now and then.
         assert all(len(each.late) + len(each.refused) <= CALLERS / 10 for each in sound), "what is compared hung too"

@@ -9,8 +9,12 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
+import mcp_types as types
 import pytest
+from mcp.shared.inbound import encode_header_value
+from mcp_types import HEADER_MISMATCH
 
 from tests.resilience.gateways import RunningGateway, running_gateway
 from tests.resilience.raw_http import exchange, rendered
@@ -101,10 +105,11 @@ def test_a_callers_token_goes_no_further_and_the_gateways_own_credential_is_used
 @pytest.mark.parametrize("name", ["careless_tell", "tell", "careless_tell\x00", " careless_tell", "CARELESS_TELL"])
 def test_who_may_less_cannot_have_the_gateway_do_it_with_its_own_credential(name: str, mallory: Caller) -> None:
     body = json.dumps(call(name)).encode()
-    for headers in ([("Mcp-Name", "good_echo")], [("Mcp-Name", "careless_tell")]):
-        answer = mallory.post(body, ("Mcp-Method", "tools/call"), *headers)
+    for named in (name, "good_echo"):
+        answer = mallory.post(body, ("Mcp-Method", "tools/call"), ("Mcp-Name", encode_header_value(named)))
         assert UPSTREAM.encode() not in answer.body
-        assert "error" in message_of(answer)
+        # With its own name in the header it is the rights that refuse it, and not the header.
+        assert (message_of(answer)["error"]["code"] == HEADER_MISMATCH) is (named != name)
 
 
 def test_a_page_cannot_use_what_a_browser_has_remembered(gateway: RunningGateway) -> None:
@@ -145,8 +150,7 @@ def test_what_the_headers_say_of_a_request_has_to_be_what_its_body_says(alice: C
     for caller in (alice, mallory):
         for headers in wrong:
             answer = caller.post(body, *headers, era=None if headers[0][0].startswith("MCP") else MODERN)
-            assert 400 <= answer.status < 500
-            assert "error" in message_of(answer)
+            assert (answer.status, message_of(answer)["error"]["code"]) == (400, HEADER_MISMATCH)
 
 
 # ---------------------------------------------------------------------------------------------------- too much of it
@@ -289,16 +293,17 @@ DEEP = "[" * 100_000 + "]" * 100_000
         json.dumps(call("good_echo"))[:-1] + f', "params": {DEEP}}}',
         json.dumps(call("good_echo")).replace('"arguments": {}', f'"arguments": {{"text": {DEEP}}}'),
         '{"a":' * 100_000,
-        json.dumps(call("good_add")).replace('"arguments": {}', f'"arguments": {{"a": {"9" * 100_000}, "b": 1}}'),
+        json.dumps(call("good_add")).replace('"arguments": {}', f'"arguments": {{"a": {"9" * 50_000}, "b": 1}}'),
         json.dumps(call("good_add")).replace('"arguments": {}', '"arguments": {"a": 1e999999, "b": NaN}'),
     ],
     ids=["array", "params", "arguments", "objects", "digits", "not a number"],
 )
 def test_json_made_to_be_hard_to_read_is_refused(body: str, gateway: RunningGateway, alice: Caller) -> None:
-    answer = alice.post(body.encode(), ("Mcp-Method", "tools/call"), ("Mcp-Name", "good_echo"))
+    named = "good_add" if '"good_add"' in body else "good_echo"
+    answer = alice.post(body.encode(), ("Mcp-Method", "tools/call"), ("Mcp-Name", named))
     assert answer.status in (200, 400)
     found = message_of(answer)
-    assert "error" in found or found["result"]["isError"]
+    assert found["error"]["code"] != HEADER_MISMATCH if "error" in found else found["result"]["isError"]
     for path in ("/api/v1/cache/clear", "/api/v1/cache/invalidate"):
         headers = [*Caller(gateway.port, "olga").headers, ("Content-Type", "application/json")]
         answer = exchange(gateway.port, rendered("POST", path, headers, body.encode()[:60_000]), patience=PATIENCE)
@@ -347,10 +352,11 @@ def test_a_name_made_up_by_a_caller_forges_no_line_of_log_audit_or_metrics(
 ) -> None:
     names = [*hostile.NAMES.values(), hostile.EVIL]
     for name in names:
-        answer = alice.post(json.dumps(call(name[:5000])).encode(), ("Mcp-Method", "tools/call"))
-        assert "error" in message_of(answer)
+        shown = ("Mcp-Name", encode_header_value(name[:5000]))
+        answer = alice.post(json.dumps(call(name[:5000])).encode(), ("Mcp-Method", "tools/call"), shown)
+        assert message_of(answer)["error"]["code"] == types.INVALID_PARAMS, "looked for, and known to nobody"
         for path in ("/mcp", "/api/v1/server", "/api/v1/domain", "/nothing"):
-            Caller(gateway.port, "olga").get(f"{path}?name={hostile.FORGED.encode().hex()}")
+            Caller(gateway.port, "olga").get(f"{path}?name={quote(hostile.FORGED)}")
     for era in (LEGACY, MODERN):
         alice.post(json.dumps({"jsonrpc": "2.0", "id": 1, "method": hostile.EVIL}).encode(), era=era)
     assert all(each["event"] != "forged_line" for each in records(gateway.log))
