@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -260,10 +261,19 @@ def alive(pids: set[int]) -> set[int]:
 
 @pytest.mark.parametrize("with_client", [False, True])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-async def test_one_signal_ends_it_long_before_its_calls_would_end_and_leaves_no_process(
+async def test_one_signal_ends_it_within_five_seconds_and_leaves_no_process(
     tmp_path: Path, number: signal.Signals, *, with_client: bool
 ) -> None:
-    config = tmp_path / "mcp.json"
+    taken = [await _ending(tmp_path, number, with_client=with_client)]
+    # A machine that is busy with other things can make one longer, and hardly three.
+    while taken[-1] > 5.0 and len(taken) < 3:
+        taken.append(await _ending(tmp_path, number, with_client=with_client))
+    assert min(taken) <= 5.0
+
+
+async def _ending(folder: Path, number: signal.Signals, *, with_client: bool) -> float:
+    """Seconds from a signal to the end of a gateway, which leaves nothing behind."""
+    config = folder / "mcp.json"
     program, arguments = stdio_command()
     time_server = {"command": server("mcp-server-time"), "args": ["--local-timezone", "UTC"]}
     stubborn = {"command": program, "args": [*arguments, "--refuse-sigterm"]}
@@ -294,26 +304,28 @@ async def test_one_signal_ends_it_long_before_its_calls_would_end_and_leaves_no_
                 async with anyio.create_task_group() as tasks:
                     tasks.start_soon(_hang_on, f"http://127.0.0.1:{port}/mcp")
                     await anyio.sleep(1.0)
-                    await _ends_in_time(process, number)
+                    taken = await _ended_by(process, number)
                     tasks.cancel_scope.cancel()
             else:
-                await _ends_in_time(process, number)
+                taken = await _ended_by(process, number)
         assert process.returncode == 0
         assert alive(family) == set()
         assert process.stderr is not None
         assert "Traceback" not in process.stderr.read()
+        return taken
     finally:
         if process.poll() is None:
             process.kill()
         process.communicate(timeout=10)
 
 
-async def _ends_in_time(process: subprocess.Popen[str], number: signal.Signals) -> None:
+async def _ended_by(process: subprocess.Popen[str], number: signal.Signals) -> float:
+    started = time.monotonic()
     process.send_signal(number)
-    # It takes three, most of them for a server that refuses SIGTERM. A machine may be busy, and a call lasts 60.
-    with anyio.fail_after(20.0):
+    with anyio.fail_after(50.0):  # before the call would end by itself
         while process.poll() is None:  # noqa: ASYNC110 - another process
             await anyio.sleep(0.02)
+    return time.monotonic() - started
 
 
 async def _hang_on(url: str) -> None:
