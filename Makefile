@@ -84,7 +84,7 @@ check: .venv/.stamp-dev ## format, lint, types, architecture, house rules
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/python tools/house_rules.py
 
-test: .venv/.stamp-dev servers hosts parts ## every test, with branch coverage
+test: .venv/.stamp-dev servers hosts parts ## every test, with branch coverage of all but the drill's
 	@$(BIN)/coverage run -m pytest -p tools.coverage_report $(ARGS)
 
 conformance: .venv/.stamp-dev .servers/.stamp-conformance ## the official conformance suites of MCP, scenario by scenario
@@ -102,7 +102,7 @@ bench-gateway: .venv/.stamp-dev servers peers ## what the gateway adds to a call
 	done
 
 # The peers have an environment of their own, in which one script runs: what it cannot import it says and leaves out.
-bench: .venv/.stamp-dev peers ## what things cost, as medians with their spread
+bench: .venv/.stamp-dev servers peers ## what things cost, as medians with their spread
 	@for script in benchmarks/*.py; do \
 		case $$script in */cache_peers.py) python=build/peers/bin/python ;; *) python=$(BIN)/python ;; esac; \
 		echo "== $$script"; $$python "$$script" $(ARGS) || exit; \
