@@ -140,9 +140,9 @@ class GatewaySettings:
     """Names under which the gateway is reached, besides those of this machine's loopback: what a request's Host header
     may say. Needed where it listens on every address."""
     limits: LimitsPolicy = field(default_factory=LimitsPolicy)
-    """What all callers together, and a single request, may take, see docs/security.md."""
+    """What all callers together, and a single request, may take, see [security](security.md)."""
     drain: DrainPolicy = field(default_factory=DrainPolicy)
-    """How the gateway ends when it is told to, see docs/deployment.md."""
+    """How the gateway ends when it is told to, see [deployment](deployment.md)."""
     audit: bool = True
     """Whether each use of a tool is logged by `trunkline.audit`: who, which, how it went; no arguments, no results."""
 

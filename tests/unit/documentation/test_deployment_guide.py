@@ -22,7 +22,7 @@ def test_the_limits_in_the_guide_are_those_in_force() -> None:
         "their life without a request": limits.session_idle,
         "subscriptions in one gateway": announcements._STREAMS,
         "viewers of `/api/v1/events` in one gateway": broadcast.MAX_VIEWERS,
-        "one request": limits.body,
+        "one request at `/mcp`": limits.body,
     }
 
 
