@@ -277,6 +277,42 @@ async def test_updates_of_a_resource_reach_those_who_subscribed_in_either_era(ur
         assert other.updated == []
 
 
+async def test_a_subscription_outlives_its_servers_restart_and_ends_when_it_is_ended(tmp_path: Path) -> None:
+    host = Host("Ada")
+    params = {"uri": WATCHED}
+    begin = types.SubscribeRequest(params=types.SubscribeRequestParams.model_validate(params))
+    end = types.UnsubscribeRequest(params=types.UnsubscribeRequestParams.model_validate(params))
+    config, port = configured(tmp_path)
+    with ExitStack() as first, ExitStack() as second:
+        first.enter_context(everything(port, tmp_path))
+        async with host.connected(second.enter_context(gateway_of(config)), "legacy") as client:
+            await client.session.send_request(begin, types.EmptyResult)
+            await _touch_until(client, lambda: host.updated)
+            first.close()
+            host.updated.clear()
+            with everything(port, tmp_path):
+                # Nobody has touched it: what may have been missed meanwhile is told of.
+                await eventually(lambda: host.updated)
+                host.updated.clear()
+                await _touch_until(client, lambda: host.updated)
+                await client.session.send_request(end, types.EmptyResult)
+                await anyio.sleep(1.0)  # what is on its way arrives
+                host.updated.clear()
+                for _ in range(5):
+                    await client.call_tool("test_update_resource", {})
+                    await anyio.sleep(0.2)
+                assert host.updated == []
+
+
+@pytest.mark.parametrize("era", ERAS)
+async def test_a_server_completes_what_a_user_begins_to_type(era: str, url: str) -> None:
+    async with Client(url, mode=era) as client:
+        named = next(prompt.name for prompt in (await client.list_prompts()).prompts if prompt.arguments)
+        argument = {"name": "city", "value": "par"}
+        found = await client.complete(types.PromptReference(type="ref/prompt", name=named), argument)
+    assert found.completion.values == ["paris", "park", "party"]
+
+
 async def _touch_until(client: Client, condition: Callable[[], object]) -> None:
     """Change the resource until somebody heard: subscriptions upstream take a moment, and nothing is replayed."""
     while not condition():

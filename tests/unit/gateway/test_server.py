@@ -10,6 +10,8 @@ import mcp_types as types
 import pytest
 from mcp import Client, MCPError
 from mcp.client.subscriptions import PromptsListChanged, ToolsListChanged
+from mcp.server import Server
+from mcp.server.context import ServerRequestContext
 
 from tests.unit.gateway.laboratory import infrastructure, tool
 from trunkline.gateway.server import build_server
@@ -24,6 +26,30 @@ def said(result: types.CallToolResult) -> str:
     block = result.content[0]
     assert isinstance(block, types.TextContent)
     return block.text
+
+
+@pytest.mark.parametrize("era", ERAS)
+async def test_a_servers_wish_that_its_user_visits_an_address_reaches_the_client_as_it_is(era: str) -> None:
+    visit = {
+        "elicitations": [{"mode": "url", "message": "Sign in", "url": "https://id.example/", "elicitationId": "1"}]
+    }
+
+    async def list_tools(_ctx: ServerRequestContext, _params: object) -> types.ListToolsResult:
+        return types.ListToolsResult(tools=[tool("visit")])
+
+    async def call_tool(_ctx: ServerRequestContext, _params: object) -> types.CallToolResult:
+        raise MCPError(types.URL_ELICITATION_REQUIRED, "sign in first", visit)
+
+    def make_server() -> Server[dict[str, object]]:
+        return Server("upstream", on_list_tools=list_tools, on_call_tool=call_tool)
+
+    async with (
+        infrastructure("lab", make_server=make_server) as infra,
+        Client(build_server(infra), mode=era) as client,
+    ):
+        with pytest.raises(MCPError) as caught:
+            await client.call_tool("lab_visit", {"text": "x"})
+    assert (caught.value.error.code, caught.value.error.data) == (types.URL_ELICITATION_REQUIRED, visit)
 
 
 @pytest.mark.parametrize("era", ERAS)
