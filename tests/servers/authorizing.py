@@ -112,6 +112,8 @@ class State:
         }
         self.tokens: dict[str, str] = {}
         """Scopes, by token."""
+        self.ends: dict[str, float] = {}
+        """When each token ends, in seconds on this process's clock."""
         self.asked: list[dict[str, Any]] = []
         self.paths: list[str] = []
         self.refused = 0
@@ -145,6 +147,7 @@ async def give_token(state: State, request: Request) -> Response:
         return JSONResponse({"error": "invalid_client"}, 401)
     token = secrets.token_urlsafe(24)
     state.tokens[token] = form.get("scope", "")
+    state.ends[token] = time.monotonic() + settings["lifetime"]
     return JSONResponse({"access_token": token, "token_type": "Bearer", "expires_in": settings["lifetime"]})
 
 
@@ -197,7 +200,7 @@ def refusal(state: State, request: Request) -> Response | None:
         return None
     told = state.settings["resource_metadata"]
     where = f', resource_metadata="{told}"' if told else ""
-    if scheme != "Bearer" or token not in state.tokens:
+    if scheme != "Bearer" or token not in state.tokens or time.monotonic() > state.ends[token]:
         state.refused += 1
         challenge = f'Bearer realm="test"{where}'
         return JSONResponse({"error": "invalid_token"}, 401, headers={"WWW-Authenticate": challenge})
