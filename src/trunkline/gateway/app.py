@@ -59,12 +59,12 @@ def build_app(infra: Infrastructure, host: str, port: int, *, patience: float = 
     """
     require_protection(host, infra.settings.gateway)
     server = build_server(infra)
-    manager, admission, endpoint = http_endpoint(server, infra)
+    running, admission, endpoint = http_endpoint(server, infra)
     viewing = Viewing(infra)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
-        async with manager.run(), viewing.running():
+        async with running(), viewing.running():
             yield
 
     def close_streams() -> None:

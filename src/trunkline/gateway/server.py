@@ -7,8 +7,8 @@ headers, `_meta`) stays here; its trace context leads to the spans made here, an
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 import mcp_types as types
@@ -19,7 +19,9 @@ from mcp.server.streamable_http_manager import StreamableHTTPASGIApp, Streamable
 
 from trunkline.gateway.admission import Admission
 from trunkline.gateway.announcements import Announcements
+from trunkline.gateway.direct_calls import DirectCalls
 from trunkline.gateway.endings import Endings
+from trunkline.gateway.exchanges import Exchanges
 from trunkline.gateway.intake import Intake
 from trunkline.gateway.peers import Levels
 from trunkline.gateway.requests import Requests, answered
@@ -104,7 +106,7 @@ def build_server(infra: Infrastructure) -> GatewayServer:
 
 def http_endpoint(
     server: GatewayServer, infra: Infrastructure
-) -> tuple[StreamableHTTPSessionManager, Admission, Intake]:
+) -> tuple[Callable[[], AbstractAsyncContextManager[None]], Admission, Intake]:
     """Return the server over HTTP, both eras at one address: what must run beside it, its door, the ASGI application.
 
     Host and Origin are not checked here, nor a request's size: that is done for every route.
@@ -121,5 +123,13 @@ def http_endpoint(
         max_request_body_size=sys.maxsize,
         max_sessions=limits.sessions,
     )
-    admission = Admission(Endings(StreamableHTTPASGIApp(manager), release))
-    return manager, admission, Intake(admission)
+    exchanges = Exchanges()
+
+    @asynccontextmanager
+    async def running() -> AsyncIterator[None]:
+        async with manager.run(), exchanges.running():
+            yield
+
+    endings = Endings(StreamableHTTPASGIApp(manager), release)
+    admission = Admission(DirectCalls(endings, server, exchanges))
+    return running, admission, Intake(admission)

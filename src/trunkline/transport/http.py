@@ -14,12 +14,15 @@ from contextlib import asynccontextmanager, suppress
 import anyio
 import httpx2
 from mcp.client.streamable_http import streamable_http_client
-from mcp.shared._stream_protocols import ReadStream, WriteStream
+from mcp.shared._stream_protocols import WriteStream
+from mcp.shared.jsonrpc_dispatcher import JSONRPCDispatcher
 from mcp.shared.message import SessionMessage
 
 from trunkline.endpoint import HttpEndpoint
 from trunkline.transport.authorities import authorities
 from trunkline.transport.authorization.authorizing import Authorization
+from trunkline.transport.direct import DirectDispatcher
+from trunkline.transport.http_connections import HttpConnections
 from trunkline.transport.network import describe
 from trunkline.transport.outbox import InContext, Outbox
 from trunkline.transport.retry_after import parse_retry_after
@@ -84,12 +87,7 @@ class IsolatingTransport(httpx2.AsyncBaseTransport):
         if request_id is None:
             return await self._send_and_forget(request)
         wire = self._wires.get(request_id) or Wire()
-
-        async def trace(name: str, _info: object) -> None:
-            if name.endswith(".send_request_headers.started"):
-                wire.sent()
-
-        request.extensions = {**request.extensions, "trace": trace, WIRE_EXTENSION: wire}
+        request.extensions = {**request.extensions, WIRE_EXTENSION: wire}
         try:
             response = await self._inner.handle_async_request(request)
         except httpx2.TransportError as error:
@@ -149,13 +147,11 @@ class IsolatingTransport(httpx2.AsyncBaseTransport):
 @asynccontextmanager
 async def open_http(
     endpoint: HttpEndpoint, wires: Wires, authorization: Authorization, *, connect_timeout: float
-) -> AsyncIterator[tuple[ReadStream[SessionMessage | Exception], Outbox]]:
-    """Yield what the server says and where to write. Opens no socket before the first message."""
-    limits = httpx2.Limits(max_connections=512, max_keepalive_connections=64, keepalive_expiry=30.0)
+) -> AsyncIterator[DirectDispatcher]:
+    """Yield what reaches the server. Opens no socket before the first message."""
+    transport = authorization.over(HttpConnections(authorities()))
     client = httpx2.AsyncClient(
-        transport=IsolatingTransport(
-            authorization.over(httpx2.AsyncHTTPTransport(verify=authorities(), limits=limits)), wires
-        ),
+        transport=IsolatingTransport(transport, wires),
         headers=dict(endpoint.headers),
         timeout=httpx2.Timeout(connect_timeout, read=_READ_TIMEOUT),
     )
@@ -163,8 +159,9 @@ async def open_http(
     streams = streamable_http_client(endpoint.url, http_client=client, max_sse_event_size=MAX_MESSAGE)
     async with client, streams as (received, write), anyio.create_task_group() as tasks:
         tasks.start_soon(_forward, outbox, write)
+        dispatcher = JSONRPCDispatcher(received, outbox)
         try:
-            yield received, outbox
+            yield DirectDispatcher(dispatcher, client, transport, endpoint.url, largest=MAX_MESSAGE)
         finally:
             tasks.cancel_scope.cancel()
 

@@ -162,10 +162,8 @@ async def _connect(
             read, outbox, child = await stack.enter_async_context(open_stdio(endpoint, wires, grace=settings.grace))
             return JSONRPCDispatcher(read, outbox), _Explanation("", child, latest)
         case HttpEndpoint() as endpoint:
-            received, outbox = await stack.enter_async_context(
-                open_http(endpoint, wires, settings.authorization, connect_timeout=settings.connect_timeout)
-            )
-            return JSONRPCDispatcher(received, outbox), _Explanation("the HTTP session ended")
+            opened = open_http(endpoint, wires, settings.authorization, connect_timeout=settings.connect_timeout)
+            return await stack.enter_async_context(opened), _Explanation("the HTTP session ended")
         case InProcessEndpoint() as endpoint:
             era: Era = "2025-11-25" if settings.era == "2025-11-25" else "2026-07-28"
             dispatcher = await stack.enter_async_context(open_in_process(endpoint.server, era, wires))

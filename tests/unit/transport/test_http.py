@@ -65,21 +65,6 @@ async def test_a_network_fault_becomes_an_answer_and_is_noted(error: httpx2.Tran
     assert wire.delivery is Delivery.NOT_SENT
 
 
-async def test_a_request_counts_as_sent_from_its_first_byte() -> None:
-    wire = Wire()
-
-    async def handle(request: httpx2.Request) -> httpx2.Response:
-        trace = request.extensions["trace"]
-        await trace("connection.connect_tcp.complete", {})
-        assert wire.delivery is Delivery.NOT_SENT
-        await trace("http11.send_request_headers.started", {})
-        raise httpx2.ReadError("reset")
-
-    await post(handle, wire)
-
-    assert wire.delivery is Delivery.UNKNOWN
-
-
 async def test_status_and_retry_after_are_noted() -> None:
     wire = Wire()
     await post(answering(httpx2.Response(429, headers={"retry-after": "3"})), wire)

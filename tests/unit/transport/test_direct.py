@@ -1,0 +1,269 @@
+"""Calls of tools by a POST of their own: what is made of each answer, and what is left to the SDK."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any
+
+import anyio
+import httpx2
+import pytest
+from anyio.abc import TaskStatus
+from mcp import MCPError
+from mcp.shared.dispatcher import CallOptions, Dispatcher, OnNotify, OnNotifyIntercept, OnRequest
+from mcp.shared.transport_context import TransportContext
+from mcp_types import (
+    CONNECTION_CLOSED,
+    INTERNAL_ERROR,
+    INVALID_PARAMS,
+    INVALID_REQUEST,
+    METHOD_NOT_FOUND,
+    PARSE_ERROR,
+)
+from opentelemetry import context, trace
+
+from trunkline.transport.direct import DirectDispatcher
+from trunkline.transport.faults import is_closed_by_sdk
+from trunkline.transport.wire import CURRENT_WIRE, REQUEST_HEADER, Wire
+
+pytestmark = pytest.mark.anyio
+
+JSON = "application/json"
+URL = "http://server/mcp"
+PARAMS = {"name": "echo", "arguments": {"text": "grüß dich"}, "_meta": {"given": 1}}
+HEADERS = {"mcp-protocol-version": "2026-07-28", "mcp-method": "tools/call", REQUEST_HEADER: "7"}
+OURS = {"jsonrpc": "2.0", "id": 7, "result": {"content": []}}
+INNER = {"from": "the SDK"}
+Handler = Callable[[httpx2.Request], httpx2.Response]
+
+
+class Inner(Dispatcher[TransportContext]):
+    """What is left to it is counted."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    async def send_raw_request(
+        self, method: str, params: Mapping[str, Any] | None, opts: CallOptions | None = None
+    ) -> dict[str, Any]:
+        self.asked += 1
+        return INNER
+
+    async def notify(self, method: str, params: Mapping[str, Any] | None, opts: CallOptions | None = None) -> None:
+        raise NotImplementedError
+
+    async def run(
+        self,
+        on_request: OnRequest,
+        on_notify: OnNotify,
+        on_notify_intercept: OnNotifyIntercept | None = None,
+        *,
+        task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED,
+    ) -> None:
+        raise NotImplementedError
+
+
+def dispatcher(handler: Handler, inner: Inner | None = None) -> DirectDispatcher:
+    client = httpx2.AsyncClient(headers={"x-own": "configured"})
+    return DirectDispatcher(inner or Inner(), client, httpx2.MockTransport(handler), URL, largest=1000)
+
+
+async def call(handler: Handler, wire: Wire | None = None, **options: Any) -> dict[str, Any]:
+    """Call a tool as the SDK's session does."""
+    token = CURRENT_WIRE.set(wire or Wire())
+    try:
+        opts: Any = {"request_id": 7, "headers": HEADERS, **options}
+        return await dispatcher(handler).send_raw_request("tools/call", PARAMS, opts)
+    finally:
+        CURRENT_WIRE.reset(token)
+
+
+def answering(status: int = 200, content: Any = OURS, kind: str = JSON, **headers: str) -> Handler:
+    body = content if isinstance(content, bytes) else json.dumps(content).encode()
+    return streaming(httpx2.ByteStream(body), status, kind, **headers)
+
+
+def streaming(body: httpx2.AsyncByteStream, status: int = 200, kind: str = JSON, **headers: str) -> Handler:
+    given = {"content-type": kind, **headers}
+    return lambda request: httpx2.Response(status, stream=body, headers=given, request=request)
+
+
+def events(*messages: Any) -> bytes:
+    return b"".join(b"event: message\r\ndata: " + json.dumps(each).encode() + b"\r\n\r\n" for each in messages)
+
+
+async def test_a_call_is_one_post_of_what_the_session_asked_for() -> None:
+    seen: list[httpx2.Request] = []
+
+    def handle(request: httpx2.Request) -> httpx2.Response:
+        seen.append(request)
+        return answering()(request)
+
+    assert await call(handle) == {"content": []}
+    [request] = seen
+    assert json.loads(request.content) == {"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": PARAMS}
+    expected = {"x-own": "configured", "mcp-method": "tools/call", "accept": "application/json, text/event-stream"}
+    assert expected.items() <= dict(request.headers).items()
+    assert REQUEST_HEADER not in request.headers, "our own header went out"
+
+
+async def test_a_call_is_part_of_the_trace_it_is_made_in() -> None:
+    seen: list[httpx2.Request] = []
+    span = trace.NonRecordingSpan(trace.SpanContext(0xA1, 0xB2, is_remote=False, trace_flags=trace.TraceFlags(1)))
+
+    def handle(request: httpx2.Request) -> httpx2.Response:
+        seen.append(request)
+        return answering()(request)
+
+    token = context.attach(trace.set_span_in_context(span))
+    try:
+        await call(handle)
+    finally:
+        context.detach(token)
+
+    meta = json.loads(seen[0].content)["params"]["_meta"]
+    assert meta == {"given": 1, "traceparent": f"00-{0xA1:032x}-{0xB2:016x}-01"}
+
+
+async def test_an_answer_may_come_at_the_end_of_a_stream() -> None:
+    progress = {"jsonrpc": "2.0", "method": "notifications/progress", "params": {"progressToken": 1, "progress": 1}}
+
+    assert await call(answering(200, events(progress, OURS), "text/event-stream")) == {"content": []}
+
+
+@pytest.mark.parametrize("asked", [7, "7"], ids=repr)
+async def test_a_server_may_return_the_id_as_text(asked: int | str) -> None:
+    assert await call(answering(200, OURS | {"id": asked})) == {"content": []}
+
+
+REFUSAL = {"jsonrpc": "2.0", "id": 7, "error": {"code": INVALID_PARAMS, "message": "no", "data": {"why": 1}}}
+
+
+@pytest.mark.parametrize(
+    "handler",
+    [
+        answering(400, REFUSAL),
+        answering(200, REFUSAL),
+        answering(400, REFUSAL | {"id": None}),
+        answering(200, events(REFUSAL), "text/event-stream"),
+    ],
+    ids=["status 400", "status 200", "without an id", "in a stream"],
+)
+async def test_what_a_server_refuses_is_raised_as_it_says_it(handler: Handler) -> None:
+    with pytest.raises(MCPError) as caught:
+        await call(handler)
+
+    assert (caught.value.code, caught.value.message, caught.value.data) == (INVALID_PARAMS, "no", {"why": 1})
+
+
+@pytest.mark.parametrize(
+    ("handler", "code"),
+    [
+        (answering(500, b"oops", "text/html"), INTERNAL_ERROR),
+        (answering(503, {"error": "of a proxy"}), INTERNAL_ERROR),
+        (answering(404, b"", "text/html"), METHOD_NOT_FOUND),
+        (answering(202, b""), INVALID_REQUEST),
+        (answering(200, b"<html>", "text/html"), INVALID_REQUEST),
+        (answering(200, b"{garbage"), PARSE_ERROR),
+        (answering(200, OURS | {"id": 8}), PARSE_ERROR),
+        (answering(200, REFUSAL | {"id": 8}), PARSE_ERROR),
+        (answering(200, {"jsonrpc": "2.0", "id": 7, "method": "ping"}), PARSE_ERROR),
+        (answering(200, OURS | {"result": {"long": "x" * 1000}}), PARSE_ERROR),
+        (answering(200, b"not gzip", **{"content-encoding": "gzip"}), PARSE_ERROR),
+        (answering(200, b"event: message\r\ndata: {garbage\r\n\r\n", "text/event-stream"), PARSE_ERROR),
+        (answering(200, events({"jsonrpc": "2.0", "method": "x"}), "text/event-stream"), CONNECTION_CLOSED),
+        (answering(200, b"data: " + b"x" * 2000, "text/event-stream"), CONNECTION_CLOSED),
+    ],
+    ids=[
+        *("500", "503 of a proxy", "404", "202", "a page", "garbage", "another's answer", "another's refusal"),
+        *("a request", "too large", "not gzip", "a garbled event", "a stream without an end", "an event too large"),
+    ],
+)
+async def test_what_is_no_answer_is_an_error_that_the_fault_table_knows(handler: Handler, code: int) -> None:
+    with pytest.raises(MCPError) as caught:
+        await call(handler)
+
+    assert caught.value.code == code
+    assert is_closed_by_sdk(caught.value) is (code == CONNECTION_CLOSED)
+
+
+async def test_status_and_retry_after_are_noted() -> None:
+    wire = Wire()
+    with pytest.raises(MCPError):
+        await call(answering(429, b"", "text/html", **{"retry-after": "3"}), wire)
+
+    assert (wire.status, wire.retry_after, wire.fault) == (429, 3.0, None)
+
+
+class Cut(httpx2.AsyncByteStream):
+    """A body that ends too early."""
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield b'{"jsonrpc": "2.0", '
+        raise httpx2.RemoteProtocolError("incomplete")
+
+
+def refusing(request: httpx2.Request) -> httpx2.Response:
+    raise httpx2.ConnectError("refused")
+
+
+@pytest.mark.requirement("R4")
+@pytest.mark.parametrize(
+    ("handler", "fault"),
+    [
+        (refusing, httpx2.ConnectError),
+        (streaming(Cut()), httpx2.RemoteProtocolError),
+        (streaming(Cut(), kind="text/event-stream"), httpx2.RemoteProtocolError),
+        (streaming(Cut(), 400), httpx2.RemoteProtocolError),
+    ],
+    ids=["refused", "a cut body", "a cut stream", "a cut refusal"],
+)
+async def test_a_network_fault_is_noted(handler: Handler, fault: type[Exception]) -> None:
+    wire = Wire()
+    with pytest.raises(MCPError):
+        await call(handler, wire)
+
+    assert isinstance(wire.fault, fault)
+
+
+async def heard(*_: Any) -> None:
+    """Somebody who wants to hear of it."""
+
+
+@pytest.mark.parametrize(
+    ("method", "options", "wire"),
+    [
+        ("tools/list", {}, Wire()),
+        ("tools/call", {"headers": {"mcp-protocol-version": "2025-11-25"}}, Wire()),
+        ("tools/call", {"headers": {}}, Wire()),
+        ("tools/call", {"on_progress": heard}, Wire()),
+        ("tools/call", {}, Wire(log=heard)),
+    ],
+    ids=["a listing", "the era before", "no era", "progress", "a log"],
+)
+async def test_what_is_more_than_one_exchange_is_left_to_the_sdk(method: str, options: Any, wire: Wire) -> None:
+    token = CURRENT_WIRE.set(wire)
+    try:
+        inner = Inner()
+        opts: Any = {"request_id": 7, "headers": HEADERS, **options}
+        found = await dispatcher(answering(), inner).send_raw_request(method, PARAMS, opts)
+    finally:
+        CURRENT_WIRE.reset(token)
+
+    assert (found, inner.asked) == (INNER, 1)
+
+
+async def test_a_server_that_sends_elsewhere_is_left_to_the_sdk_from_then_on() -> None:
+    asked = []
+
+    def handle(request: httpx2.Request) -> httpx2.Response:
+        asked.append(request)
+        return httpx2.Response(307, headers={"location": f"{URL}/"})
+
+    inner = Inner()
+    sent = dispatcher(handle, inner)
+    opts: Any = {"request_id": 7, "headers": HEADERS}
+    found = [await sent.send_raw_request("tools/call", PARAMS, opts) for _ in range(3)]
+
+    assert (found, inner.asked, len(asked)) == ([INNER] * 3, 3, 1)
