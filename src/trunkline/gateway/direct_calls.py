@@ -1,8 +1,8 @@
-"""Calls of tools in the stateless era: answered by the task that took the request in, without the SDK's queues.
+"""Calls of tools, answered by the task that took the request in, without the SDK's queues.
 
 Stands before the SDK's endpoint and hands on whatever is not simply that, to be answered or refused there: other
-methods, other eras, and every request that something is wrong with (docs/decisions/0023). What a call means, and what
-its answer looks like, is the same server's to say on both ways.
+methods, clients of the handshake era that can be asked something, and every request that something is wrong with
+(docs/decisions/0023). What a call means, and what its answer looks like, is the same server's to say on both ways.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import mcp_types as types
 from mcp.server import Server
 from mcp.server.connection import Connection
 from mcp.server.runner import modern_error_data, serve_one
-from mcp.server.streamable_http import check_accept_headers
+from mcp.server.streamable_http import REQUEST_CANCELLED, check_accept_headers
 from mcp.shared.inbound import (
     ERROR_CODE_HTTP_STATUS,
     MCP_PROTOCOL_VERSION_HEADER,
@@ -28,7 +28,9 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from trunkline import clock
 from trunkline.gateway.exchanges import Exchange, Exchanges
+from trunkline.gateway.sessions import DirectSession, DirectSessions
 
 __all__ = ["DirectCalls"]
 
@@ -39,21 +41,23 @@ class _Call:
 
     id: types.RequestId
     params: dict[str, Any]
-    route: InboundModernRoute
+    connection: Connection
+    session: DirectSession | None
 
 
 class DirectCalls:
     """ASGI application before another one, which is given requests whose bodies are complete."""
 
-    def __init__(self, app: ASGIApp, server: Server[None], exchanges: Exchanges) -> None:
+    def __init__(self, app: ASGIApp, server: Server[None], exchanges: Exchanges, sessions: DirectSessions) -> None:
         """Have `server` answer the calls, and `app` everything else; `exchanges` looks after those that take long."""
         self._app = app
         self._server = server
         self._exchanges = exchanges
+        self._sessions = sessions
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a call, or pass the request on."""
-        if scope["method"] != "POST" or _version_in(scope) not in MODERN_PROTOCOL_VERSIONS:
+        if scope["method"] != "POST":
             await self._app(scope, receive, send)
             return
         message = await receive()
@@ -67,26 +71,42 @@ class DirectCalls:
 
             await self._app(scope, replay, send)
             return
-        exchange = Exchange(request, call.id, call.params, send)
+        exchange = Exchange(
+            request, call.id, call.params, send, session=None if call.session is None else call.session.key
+        )
         with self._exchanges.looking_after(exchange, receive):
             await self._answer(call, exchange)
+        if exchange.is_cancelled:
+            cancelled = {"code": REQUEST_CANCELLED, "message": "Request cancelled"}
+            await exchange.end({"jsonrpc": "2.0", "id": call.id, "error": cancelled}, 200)
 
     def _read(self, request: Request, message: Message) -> _Call | None:
         """The call that a request is; None for anything else, and for what the SDK has to refuse."""
+        version = request.headers.get(MCP_PROTOCOL_VERSION_HEADER)
+        session = None if version in MODERN_PROTOCOL_VERSIONS else self._sessions.of(request)
+        if session is None and version not in MODERN_PROTOCOL_VERSIONS:
+            return None
         try:
             sent = json.loads(message.get("body", b""))
         except (ValueError, RecursionError):
             return None
+        connection = None
         match sent:
             case {"jsonrpc": "2.0", "id": str() | int() as asked, "method": "tools/call", "params": dict() as params}:
-                route = self._route(request, sent, params)
-                return None if route is None or isinstance(asked, bool) else _Call(asked, params, route)
-            case _:
-                return None
+                if not isinstance(asked, bool) and all(check_accept_headers(request)):
+                    connection = _of_session(session, request) if session else self._of_request(request, sent, params)
+                if connection is not None and (session is None or self._sessions.is_known_alive(session)):
+                    return _Call(asked, params, connection, session)
+            case {"method": "notifications/cancelled", "params": {"requestId": str() | int() as asked}} if session:
+                self._exchanges.cancel(session.key, asked)
+        if session is not None:
+            session.seen = clock.now()
+        return None
 
-    def _route(self, request: Request, sent: dict[str, Any], params: dict[str, Any]) -> InboundModernRoute | None:
+    def _of_request(self, request: Request, sent: dict[str, Any], params: dict[str, Any]) -> Connection | None:
+        """As which client a call of the stateless era is made: it says so itself."""
         headers = request.headers
-        if not all(check_accept_headers(request)) or find_duplicated_routing_header(headers.items()) is not None:
+        if find_duplicated_routing_header(headers.items()) is not None:
             return None
         route = classify_inbound_request(sent, headers=dict(headers))
         name, arguments, lookup = params.get("name"), params.get("arguments", {}), self._server.get_tool_input_schema
@@ -95,25 +115,27 @@ class DirectCalls:
         schema = lookup(name) if lookup else None
         if schema is not None and validate_mcp_param_headers(schema, arguments, headers) is not None:
             return None
-        return route
+        return Connection.from_envelope(route.protocol_version, route.client_info, route.client_capabilities)
 
     async def _answer(self, call: _Call, exchange: Exchange) -> None:
-        route = call.route
-        connection = Connection.from_envelope(route.protocol_version, route.client_info, route.client_capabilities)
         status = 200
         try:
             result = await serve_one(
-                self._server, exchange, "tools/call", call.params, connection=connection, lifespan_state=None
+                self._server, exchange, "tools/call", call.params, connection=call.connection, lifespan_state=None
             )
         except Exception as error:  # boundary: as in the SDK's endpoint, an error of JSON-RPC
             told = modern_error_data(error)
-            status = ERROR_CODE_HTTP_STATUS.get(told.code, 200)
+            if call.session is None:
+                status = ERROR_CODE_HTTP_STATUS.get(told.code, 200)
             answer: dict[str, Any] = {"error": told.model_dump(mode="json", exclude_none=True)}
         else:
             answer = {"result": result}
         await exchange.end({"jsonrpc": "2.0", "id": call.id, **answer}, status)
 
 
-def _version_in(scope: Scope) -> str | None:
-    name = MCP_PROTOCOL_VERSION_HEADER.encode()
-    return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), None)
+def _of_session(session: DirectSession, request: Request) -> Connection | None:
+    """As which client a call of a session is made: as the one whose handshake it was."""
+    is_json = request.headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json"
+    if not is_json or request.headers.getlist(MCP_PROTOCOL_VERSION_HEADER) != [session.version]:
+        return None
+    return Connection.from_envelope(session.version, session.client, session.capabilities)

@@ -40,16 +40,23 @@ _STREAM: Final = [
 class Exchange:
     """One request and its answer; to the SDK's server a dispatch context, through which nobody can be asked."""
 
-    can_send_request = False
-
-    def __init__(self, request: Request, request_id: RequestId, params: Mapping[str, Any], send: Send) -> None:
+    def __init__(
+        self, request: Request, request_id: RequestId, params: Mapping[str, Any], send: Send, *, session: str | None
+    ) -> None:
+        """Answer through `send`; `session` is the one of the handshake era that the request belongs to."""
         self.request_id = request_id
-        self.transport = TransportContext(kind="streamable-http", can_send_request=False, headers=request.headers)
+        self.session = session
+        # Who is of that era is asked in vain; who is not must not be asked, and is answered otherwise.
+        self.can_send_request = session is not None
+        self.transport = TransportContext(
+            kind="streamable-http", can_send_request=self.can_send_request, headers=request.headers
+        )
         self.message_metadata = ServerMessageMetadata(request_context=request)
         self.scope = anyio.CancelScope()
-        """Cancelled when the client has left."""
+        """Cancelled when the client wants no answer any more."""
         self.attention = anyio.CancelScope()
         """Cancelled when there is nothing more to look after."""
+        self.is_attended = False
         self.since = clock.now()
         self._progress_token = progress_token_from_params(params)
         self._send = send
@@ -61,7 +68,7 @@ class Exchange:
 
     @property
     def cancel_requested(self) -> anyio.Event:
-        """Never set: to leave is how a client of this era cancels."""
+        """Never set: what is cancelled ends at once."""
         return anyio.Event()
 
     async def send_raw_request(
@@ -104,9 +111,14 @@ class Exchange:
             await self._send({"type": "http.response.start", "status": status, "headers": headers})
             await self._send({"type": "http.response.body", "body": body})
 
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether its client, which is there still, has cancelled it."""
+        return self.session is not None and self.scope.cancelled_caught
+
 
 class Exchanges:
-    """All that are open: those whose clients leave are cancelled, and those that take long are kept alive."""
+    """All that are open: those whose clients have gone are cancelled, and those that take long are kept alive."""
 
     def __init__(self) -> None:
         self._open: dict[Exchange, Receive] = {}
@@ -125,6 +137,12 @@ class Exchanges:
             self._open.pop(exchange, None)
             exchange.attention.cancel()
 
+    def cancel(self, session: str, request_id: RequestId) -> None:
+        """Cancel a session's request, if it is one of these. In its era whoever leaves may only have lost touch."""
+        for exchange in self._open:
+            if (exchange.session, exchange.request_id) == (session, request_id):
+                exchange.scope.cancel()
+
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Look after them until the block is left."""
@@ -137,15 +155,18 @@ class Exchanges:
         while True:
             await anyio.sleep(_LOOK)
             now = clock.now()
-            for exchange in [each for each in self._open if now - each.since >= _LOOK]:
-                tasks.start_soon(self._attend, exchange, self._open.pop(exchange))
+            for exchange, receive in self._open.items():
+                if not exchange.is_attended and now - exchange.since >= _LOOK:
+                    exchange.is_attended = True
+                    tasks.start_soon(self._attend, exchange, receive)
 
     async def _attend(self, exchange: Exchange, receive: Receive) -> None:
         with exchange.attention:
             while True:
                 with anyio.move_on_after(_PING) as quiet:
                     if (await receive())["type"] == "http.disconnect":
-                        exchange.scope.cancel()
+                        if exchange.session is None:
+                            exchange.scope.cancel()
                         return
                 if quiet.cancelled_caught:
                     await exchange.ping()

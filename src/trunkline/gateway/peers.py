@@ -19,7 +19,7 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from trunkline.gateway.principals import principal_of
 
-__all__ = ["Downstream", "Levels", "session_key", "session_of"]
+__all__ = ["Downstream", "Levels", "asked_of", "session_key", "session_of"]
 
 _Context: TypeAlias = ServerRequestContext[Any, Any]
 _LEVELS: Final[tuple[types.LoggingLevel, ...]] = get_args(types.LoggingLevel)
@@ -43,6 +43,12 @@ def session_key(scope: Mapping[str, Any], session: str) -> str:
     """What tells a session over HTTP from all others, by a request in it and the id it gives."""
     # With the name: whoever else got hold of the id would still not be on this one's connections.
     return f"{principal_of(scope).name or ''}\n{session}"
+
+
+def asked_of(capabilities: types.ClientCapabilities | None) -> Mapping[str, Any]:
+    """What a client can be asked, by the names that it says it by."""
+    said = {} if capabilities is None else capabilities.model_dump(mode="json", by_alias=True, exclude_none=True)
+    return {name: said[name] for name in sorted(_FORWARDED & said.keys())}
 
 
 class Levels:
@@ -78,9 +84,7 @@ class Downstream:
         session = session_of(ctx)
         self.log_level = levels.of(session) if session is not None else _level_in(ctx.meta)
         """From which level on it is told what servers log."""
-        found = ctx.session.client_capabilities
-        said = {} if found is None else found.model_dump(mode="json", by_alias=True, exclude_none=True)
-        self.capabilities: Mapping[str, Any] = {name: said[name] for name in sorted(_FORWARDED & said.keys())}
+        self.capabilities = asked_of(ctx.session.client_capabilities)
         """What servers are told that it can do."""
         self.can_be_asked = session is not None and ctx.session.can_send_request
         """Whether it can be asked before its request is answered."""

@@ -27,6 +27,7 @@ from trunkline.gateway.peers import Levels
 from trunkline.gateway.requests import Requests, answered
 from trunkline.gateway.sealing import sealed
 from trunkline.gateway.serving import told
+from trunkline.gateway.sessions import DirectSessions
 from trunkline.gateway.tracing import traced
 from trunkline.gateway.updates import Updates
 from trunkline.infrastructure import Infrastructure
@@ -39,6 +40,7 @@ class GatewayServer(Server[None]):
     """An SDK server that announces changes of all its listings, in both eras."""
 
     announcements: Announcements
+    sessions: DirectSessions
 
     def create_initialization_options(
         self,
@@ -95,10 +97,12 @@ def build_server(infra: Infrastructure) -> GatewayServer:
     # Not by the constructor, which warns that later revisions have no such request.
     server.add_request_handler("logging/setLevel", types.SetLevelRequestParams, levels.set_level)
     server.announcements = announcements
+    server.sessions = DirectSessions(sessions=sessions, idle=infra.settings.gateway.limits.session_idle)
     server.middleware[:] = [
         traced(infra.telemetry.tracer),
         told(infra.bus.emit, infra.registry),
         announcements.remember,
+        server.sessions.remember,
         sealed(lambda: infra.settings.gateway),
     ]
     return server
@@ -114,6 +118,7 @@ def http_endpoint(
     limits = infra.settings.gateway.limits
 
     def release(session: str) -> None:
+        server.sessions.forget(session)
         for stack in infra.mcp_client.fleet.stacks.values():
             stack.release(session)
 
@@ -131,5 +136,5 @@ def http_endpoint(
             yield
 
     endings = Endings(StreamableHTTPASGIApp(manager), release)
-    admission = Admission(DirectCalls(endings, server, exchanges))
+    admission = Admission(DirectCalls(endings, server, exchanges, server.sessions))
     return running, admission, Intake(admission)

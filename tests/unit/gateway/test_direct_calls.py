@@ -16,6 +16,8 @@ from starlette.types import Message, Receive, Scope, Send
 
 from trunkline.gateway.direct_calls import DirectCalls
 from trunkline.gateway.exchanges import Exchanges
+from trunkline.gateway.principals import ANYBODY
+from trunkline.gateway.sessions import DirectSessions
 
 pytestmark = pytest.mark.anyio
 
@@ -69,7 +71,8 @@ async def post(body: object, headers: Mapping[str, str] | list[tuple[str, str]],
     items = headers.items() if isinstance(headers, Mapping) else headers
     raw = [(name.encode(), value.encode()) for name, value in items]
     scope: Scope = {"type": "http", "method": method, "path": "/mcp", "headers": raw}
-    await DirectCalls(sdk, server(), Exchanges())(scope, receive, send)
+    ANYBODY.enter(scope)
+    await DirectCalls(sdk, server(), Exchanges(), DirectSessions(sessions=1, idle=60))(scope, receive, send)
     assert handed_on == ([] if sent else [{"type": "http.request", "body": content, "more_body": False}])
     return sent
 

@@ -41,9 +41,9 @@ class Client:
         await self.leaves.wait()
         return {"type": "http.disconnect"}
 
-    def exchange(self, **meta: Any) -> Exchange:
+    def exchange(self, session: str | None = None, **meta: Any) -> Exchange:
         request = Request({"type": "http", "method": "POST", "path": "/mcp", "headers": []})
-        return Exchange(request, 7, {"_meta": meta}, self.send)
+        return Exchange(request, 7, {"_meta": meta}, self.send, session=session)
 
     @property
     def kind(self) -> str:
