@@ -14,7 +14,7 @@ from typing import Any
 import mcp_types as types
 from mcp.server import Server
 from mcp.server.connection import Connection
-from mcp.server.runner import modern_error_data, serve_one
+from mcp.server.runner import ServerRunner, modern_error_data
 from mcp.server.streamable_http import REQUEST_CANCELLED, check_accept_headers
 from mcp.shared.inbound import (
     ERROR_CODE_HTTP_STATUS,
@@ -120,9 +120,9 @@ class DirectCalls:
     async def _answer(self, call: _Call, exchange: Exchange) -> None:
         status = 200
         try:
-            result = await serve_one(
-                self._server, exchange, "tools/call", call.params, connection=call.connection, lifespan_state=None
-            )
+            # Not the SDK's `serve_one`: what that takes down afterwards is not set up by any of our handlers.
+            runner = ServerRunner(self._server, call.connection, None)
+            result = await runner.on_request(exchange, "tools/call", call.params)
         except Exception as error:  # boundary: as in the SDK's endpoint, an error of JSON-RPC
             told = modern_error_data(error)
             if call.session is None:

@@ -61,7 +61,7 @@ class Exchange:
         self._progress_token = progress_token_from_params(params)
         self._send = send
         self._is_stream = False
-        self._turn = anyio.Lock()
+        self._turn = anyio.Lock(fast_acquire=True)
 
     def __repr__(self) -> str:
         return f"<Exchange {self.request_id!r}>"
@@ -135,7 +135,8 @@ class Exchanges:
                 yield
         finally:
             self._open.pop(exchange, None)
-            exchange.attention.cancel()
+            if exchange.is_attended:
+                exchange.attention.cancel()
 
     def cancel(self, session: str, request_id: RequestId) -> None:
         """Cancel a session's request, if it is one of these. In its era whoever leaves may only have lost touch."""

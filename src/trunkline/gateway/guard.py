@@ -14,7 +14,6 @@ from typing import Final
 from urllib.parse import urlsplit
 
 import anyio
-from starlette.datastructures import MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -40,6 +39,7 @@ SECURITY_HEADERS: Final[tuple[tuple[str, str], ...]] = (
 )
 """On every answer that does not say otherwise itself."""
 
+_RAW_HEADERS: Final = tuple((name.lower().encode(), value.encode()) for name, value in SECURITY_HEADERS)
 _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "[::1]"})
 _AUTHORITY: Final = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(?::[0-9]{1,5})?")
 
@@ -120,9 +120,8 @@ class Guard:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in SECURITY_HEADERS:
-                    headers.setdefault(name, value)
+                said = {name for name, _ in message["headers"]}
+                message["headers"] = [*message["headers"], *(each for each in _RAW_HEADERS if each[0] not in said)]
                 if message["status"] in _REFUSALS:
                     self._tell(_REFUSALS[message["status"]])
                 elif message["status"] == 503 and scope["path"] == "/mcp":

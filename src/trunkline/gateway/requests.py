@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict
+from dataclasses import fields
 from functools import wraps
 from typing import Any, Final, TypeAlias, TypeVar, cast, get_args
 
@@ -16,7 +16,7 @@ import mcp_types as types
 from mcp import MCPError
 from mcp.server.context import ServerRequestContext
 
-from trunkline.call import CacheMode, ToolResult
+from trunkline.call import CacheMode, Provenance, ToolResult
 from trunkline.errors import CallError, InvalidArguments, ServerError
 from trunkline.exchange import Exchange
 from trunkline.gateway.audit import Audit
@@ -37,6 +37,7 @@ CACHE_KEY: Final = "trunkline/cache"
 PROVENANCE_KEY: Final = "trunkline/provenance"
 """In a result's `_meta`: where the answer came from, with the fields of `Provenance`."""
 
+_FIELDS: Final = tuple(field.name for field in fields(Provenance))
 _DEFAULT_DOMAIN: Final = "gateway"
 _DOMAIN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
@@ -239,6 +240,8 @@ def _lesson(error: InvalidArguments) -> types.CallToolResult:
 
 
 def _with_provenance(result: ToolResult) -> types.CallToolResult:
+    provenance = result.provenance
+    told = {name: getattr(provenance, name) for name in _FIELDS}  # `asdict` copies what cannot change, at some cost
     # The upstream server's name would pass for ours.
     meta = {key: value for key, value in (result.meta or {}).items() if key != types.SERVER_INFO_META_KEY}
-    return result.model_copy(update={"meta": meta | {PROVENANCE_KEY: asdict(result.provenance)}})
+    return result.model_copy(update={"meta": meta | {PROVENANCE_KEY: told}})

@@ -61,8 +61,11 @@ class HttpConnections(httpx2.AsyncBaseTransport):
             TransportError: There is no answer. Where nothing was sent, the request's `Wire` says so.
         """
         limits = _Limits(request)
-        with limits.of("pool", httpx2.PoolTimeout):
-            await self._turns.acquire()
+        try:
+            self._turns.acquire_nowait()
+        except anyio.WouldBlock:
+            with limits.of("pool", httpx2.PoolTimeout):
+                await self._turns.acquire()
         connection = None
         try:
             origin = _origin_of(request.url)
