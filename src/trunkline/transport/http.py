@@ -21,10 +21,10 @@ from mcp.shared.message import SessionMessage
 from trunkline.endpoint import HttpEndpoint
 from trunkline.transport.authorities import authorities
 from trunkline.transport.authorization.authorizing import Authorization
-from trunkline.transport.direct import DirectDispatcher
 from trunkline.transport.http_connections import HttpConnections
 from trunkline.transport.network import describe
 from trunkline.transport.outbox import InContext, Outbox
+from trunkline.transport.posted import PostedCalls
 from trunkline.transport.retry_after import parse_retry_after
 from trunkline.transport.wire import REQUEST_HEADER, WIRE_EXTENSION, Wire, Wires
 
@@ -147,7 +147,7 @@ class IsolatingTransport(httpx2.AsyncBaseTransport):
 @asynccontextmanager
 async def open_http(
     endpoint: HttpEndpoint, wires: Wires, authorization: Authorization, *, connect_timeout: float
-) -> AsyncIterator[DirectDispatcher]:
+) -> AsyncIterator[PostedCalls]:
     """Yield what reaches the server. Opens no socket before the first message."""
     transport = authorization.over(HttpConnections(authorities()))
     client = httpx2.AsyncClient(
@@ -161,7 +161,7 @@ async def open_http(
         tasks.start_soon(_forward, outbox, write)
         dispatcher = JSONRPCDispatcher(received, outbox)
         try:
-            yield DirectDispatcher(dispatcher, client, transport, endpoint.url, largest=MAX_MESSAGE)
+            yield PostedCalls(dispatcher, client, transport, endpoint.url, largest=MAX_MESSAGE)
         finally:
             tasks.cancel_scope.cancel()
 

@@ -13,7 +13,6 @@ import mcp_types as types
 from mcp import ClientSession, MCPError
 from mcp.client.session import IncomingMessage
 from mcp.shared.dispatcher import Dispatcher
-from mcp.shared.jsonrpc_dispatcher import JSONRPCDispatcher
 from mcp.shared.transport_context import TransportContext
 from mcp_types import CONNECTION_CLOSED, HEADER_MISMATCH, METHOD_NOT_FOUND, UNSUPPORTED_PROTOCOL_VERSION
 
@@ -159,8 +158,8 @@ async def _connect(
     """A dispatcher that reaches the server, and what to say of its end."""
     match settings.endpoint:
         case StdioEndpoint() as endpoint:
-            read, outbox, child = await stack.enter_async_context(open_stdio(endpoint, wires, grace=settings.grace))
-            return JSONRPCDispatcher(read, outbox), _Explanation("", child, latest)
+            piped, child = await stack.enter_async_context(open_stdio(endpoint, wires, grace=settings.grace))
+            return piped, _Explanation("", child, latest)
         case HttpEndpoint() as endpoint:
             opened = open_http(endpoint, wires, settings.authorization, connect_timeout=settings.connect_timeout)
             return await stack.enter_async_context(opened), _Explanation("the HTTP session ended")

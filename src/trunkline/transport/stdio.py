@@ -15,8 +15,9 @@ from dataclasses import dataclass
 
 import anyio
 from anyio.abc import ByteReceiveStream, Process
-from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+from anyio.streams.memory import MemoryObjectSendStream
 from mcp.client.stdio import get_default_environment
+from mcp.shared.jsonrpc_dispatcher import JSONRPCDispatcher
 from mcp.shared.message import SessionMessage
 from mcp_types import JSONRPCRequest
 
@@ -24,6 +25,7 @@ from trunkline.endpoint import StdioEndpoint
 from trunkline.secrets import Secrets
 from trunkline.transport.lines import LineParser
 from trunkline.transport.outbox import Outbox
+from trunkline.transport.piped import Answers, PipedCalls
 from trunkline.transport.wire import Wires
 
 __all__ = ["ChildProcess", "open_stdio"]
@@ -71,8 +73,8 @@ class ChildProcess:
 @asynccontextmanager
 async def open_stdio(
     endpoint: StdioEndpoint, wires: Wires, *, grace: float
-) -> AsyncIterator[tuple[MemoryObjectReceiveStream[Incoming], Outbox, ChildProcess]]:
-    """Start the server and yield what it says, where to write, and the child itself.
+) -> AsyncIterator[tuple[PipedCalls, ChildProcess]]:
+    """Start the server and yield what reaches it, and the child itself.
 
     Raises:
         OSError: The program cannot be started.
@@ -85,14 +87,14 @@ async def open_stdio(
     )
     # No await between here and the task group: a cancellation in the gap would leak the child.
     child = ChildProcess(process)
-    outbox = Outbox()
+    outbox, answers = Outbox(), Answers()
     incoming, received = anyio.create_memory_object_stream[Incoming](0)
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(_read, process, incoming)
+        tasks.start_soon(_read, process, answers, incoming)
         tasks.start_soon(_write, process, outbox, wires)
         tasks.start_soon(_listen_to_stderr, process, child)
         try:
-            yield received, outbox, child
+            yield PipedCalls(JSONRPCDispatcher(received, outbox), outbox, answers), child
         finally:
             with anyio.CancelScope(shield=True):
                 received.close()
@@ -101,13 +103,14 @@ async def open_stdio(
             tasks.cancel_scope.cancel()
 
 
-async def _read(process: Process, incoming: MemoryObjectSendStream[Incoming]) -> None:
+async def _read(process: Process, answers: Answers, incoming: MemoryObjectSendStream[Incoming]) -> None:
     parser = LineParser()
     async with incoming:
         with suppress(anyio.EndOfStream, anyio.ClosedResourceError, anyio.BrokenResourceError, OSError):
             while True:
                 for message in parser.feed(await _stdout(process).receive(65536)):
-                    await incoming.send(message)
+                    if not answers.take(message):
+                        await incoming.send(message)
 
 
 async def _write(process: Process, outbox: Outbox, wires: Wires) -> None:

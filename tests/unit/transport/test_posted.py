@@ -23,8 +23,8 @@ from mcp_types import (
 )
 from opentelemetry import context, trace
 
-from trunkline.transport.direct import DirectDispatcher
 from trunkline.transport.faults import is_closed_by_sdk
+from trunkline.transport.posted import PostedCalls
 from trunkline.transport.wire import CURRENT_WIRE, REQUEST_HEADER, Wire
 
 pytestmark = pytest.mark.anyio
@@ -64,9 +64,9 @@ class Inner(Dispatcher[TransportContext]):
         raise NotImplementedError
 
 
-def dispatcher(handler: Handler, inner: Inner | None = None) -> DirectDispatcher:
+def dispatcher(handler: Handler, inner: Inner | None = None) -> PostedCalls:
     client = httpx2.AsyncClient(headers={"x-own": "configured"})
-    return DirectDispatcher(inner or Inner(), client, httpx2.MockTransport(handler), URL, largest=1000)
+    return PostedCalls(inner or Inner(), client, httpx2.MockTransport(handler), URL, largest=1000)
 
 
 async def call(handler: Handler, wire: Wire | None = None, **options: Any) -> dict[str, Any]:

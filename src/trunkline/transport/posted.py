@@ -1,8 +1,6 @@
 """Calls of tools over HTTP in the stateless era: one POST each, made by the caller's own task.
 
-Sits beside the SDK's dispatcher, which has three tasks and as many queues for what is one exchange here
-(docs/decisions/0023). Whatever is more than that goes the SDK's way: a call whose progress or log somebody wants to
-hear of, and a server that sends its clients elsewhere.
+A server that sends its clients elsewhere is left to the SDK, which knows which redirects may be followed.
 """
 
 from __future__ import annotations
@@ -11,12 +9,9 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-import anyio
 import httpx2
-from anyio.abc import TaskStatus
 from mcp import MCPError
-from mcp.shared._otel import inject_trace_context
-from mcp.shared.dispatcher import CallOptions, Dispatcher, OnNotify, OnNotifyIntercept, OnRequest
+from mcp.shared.dispatcher import CallOptions, Dispatcher
 from mcp.shared.inbound import MCP_PROTOCOL_VERSION_HEADER
 from mcp.shared.transport_context import TransportContext
 from mcp_types import (
@@ -24,7 +19,6 @@ from mcp_types import (
     INTERNAL_ERROR,
     INVALID_REQUEST,
     METHOD_NOT_FOUND,
-    PARSE_ERROR,
     JSONRPCError,
     JSONRPCMessage,
     JSONRPCResponse,
@@ -35,9 +29,10 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import ValidationError
 
 from trunkline.transport.retry_after import parse_retry_after
-from trunkline.transport.wire import CURRENT_WIRE, REQUEST_HEADER, WIRE_EXTENSION, Wire
+from trunkline.transport.short_way import ShortWay, result_in
+from trunkline.transport.wire import REQUEST_HEADER, WIRE_EXTENSION, Wire
 
-__all__ = ["DirectDispatcher"]
+__all__ = ["PostedCalls"]
 
 _ACCEPTED: Final = "application/json, text/event-stream"
 _STAND_INS: Final = {404: (METHOD_NOT_FOUND, "Not Found")}
@@ -45,8 +40,8 @@ _STAND_INS: Final = {404: (METHOD_NOT_FOUND, "Not Found")}
 _STAND_IN: Final = (INTERNAL_ERROR, "Server returned an error response")
 
 
-class DirectDispatcher(Dispatcher[TransportContext]):
-    """Makes calls of tools itself where it can, and leaves everything else to another dispatcher."""
+class PostedCalls(ShortWay):
+    """The short way over HTTP."""
 
     def __init__(
         self,
@@ -58,7 +53,7 @@ class DirectDispatcher(Dispatcher[TransportContext]):
         largest: int,
     ) -> None:
         """Post to `url` what `client` would, but by this `transport`; an answer has at most `largest` bytes."""
-        self._inner = inner
+        super().__init__(inner)
         self._transport = transport
         self._url = httpx2.URL(url)
         self._headers = {**client.headers, "accept": _ACCEPTED, "content-type": "application/json"}
@@ -66,48 +61,31 @@ class DirectDispatcher(Dispatcher[TransportContext]):
         self._largest = largest
         self._is_elsewhere = False
 
-    def __repr__(self) -> str:
-        return f"<DirectDispatcher before {self._inner!r}>"
-
-    async def send_raw_request(
-        self, method: str, params: Mapping[str, Any] | None, opts: CallOptions | None = None
-    ) -> dict[str, Any]:
-        """Send one request; as the SDK's."""
-        if opts is None or params is None or method != "tools/call" or not self._is_one_exchange(opts):
-            return await self._inner.send_raw_request(method, params, opts)
-        wire = CURRENT_WIRE.get() or Wire()
+    async def _call(self, message: Mapping[str, Any], opts: CallOptions, wire: Wire) -> dict[str, Any] | None:
+        headers = opts.get("headers", {})
+        if self._is_elsewhere or headers.get(MCP_PROTOCOL_VERSION_HEADER) not in MODERN_PROTOCOL_VERSIONS:
+            return None
         try:
-            response = await self._transport.handle_async_request(self._request(method, params, opts, wire))
+            response = await self._transport.handle_async_request(self._request(message, headers, wire))
             try:
                 wire.status = response.status_code
                 wire.retry_after = parse_retry_after(response.headers.get("retry-after"))
-                if not response.has_redirect_location:
-                    return await self._result(response, opts)
+                # A redirected call has not run; from now on all go the SDK's way at once.
+                self._is_elsewhere = response.has_redirect_location
+                return None if self._is_elsewhere else await self._result(response, opts)
             finally:
                 await response.aclose()
         except httpx2.TransportError as error:
             wire.fault = error
             raise MCPError(*_STAND_IN) from error
-        # It has not run. The SDK knows which redirects may be followed, and will be asked to from now on.
-        self._is_elsewhere = True
-        return await self._inner.send_raw_request(method, params, opts)
 
-    def _is_one_exchange(self, opts: CallOptions) -> bool:
-        wire = CURRENT_WIRE.get()
-        is_modern = opts.get("headers", {}).get(MCP_PROTOCOL_VERSION_HEADER) in MODERN_PROTOCOL_VERSIONS
-        is_heard = "on_progress" in opts or (wire is not None and wire.log is not None)
-        return is_modern and not is_heard and not self._is_elsewhere
-
-    def _request(self, method: str, params: Mapping[str, Any], opts: CallOptions, wire: Wire) -> httpx2.Request:
-        meta = dict(params.get("_meta", {}))
-        inject_trace_context(meta)
-        message = {"jsonrpc": "2.0", "id": opts["request_id"], "method": method, "params": {**params, "_meta": meta}}
-        headers = {**self._headers, **opts["headers"]}
-        headers.pop(REQUEST_HEADER, None)
+    def _request(self, message: Mapping[str, Any], headers: Mapping[str, str], wire: Wire) -> httpx2.Request:
+        sent = {**self._headers, **headers}
+        sent.pop(REQUEST_HEADER, None)
         return httpx2.Request(
             "POST",
             self._url,
-            headers=headers,
+            headers=sent,
             content=json.dumps(message, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode(),
             extensions={"timeout": self._timeout, WIRE_EXTENSION: wire},
         )
@@ -128,11 +106,7 @@ class DirectDispatcher(Dispatcher[TransportContext]):
             answer = await self._last_of(response)
         else:
             raise MCPError(INVALID_REQUEST, f"Unexpected content type: {kind}")
-        if isinstance(answer, JSONRPCResponse):
-            return answer.result
-        if isinstance(answer, JSONRPCError):
-            raise MCPError(answer.error.code, answer.error.message, answer.error.data)
-        raise MCPError(PARSE_ERROR, "that is no answer in JSON-RPC")
+        return result_in(answer)
 
     async def _whole(self, response: httpx2.Response) -> JSONRPCMessage | None:
         """The message that a body is; None where it is none, or too large to hold."""
@@ -157,21 +131,6 @@ class DirectDispatcher(Dispatcher[TransportContext]):
         except (httpx2.SSEError, httpx2.DecodingError) as error:
             raise MCPError(CONNECTION_CLOSED, f"SSE stream failed: {error}") from error
         raise MCPError(CONNECTION_CLOSED, "SSE stream ended without a response")
-
-    async def notify(self, method: str, params: Mapping[str, Any] | None, opts: CallOptions | None = None) -> None:
-        """Send a notification; as the SDK's."""
-        await self._inner.notify(method, params, opts)
-
-    async def run(
-        self,
-        on_request: OnRequest,
-        on_notify: OnNotify,
-        on_notify_intercept: OnNotifyIntercept | None = None,
-        *,
-        task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED,
-    ) -> None:
-        """Drive the receive loop of the other one."""
-        await self._inner.run(on_request, on_notify, on_notify_intercept, task_status=task_status)
 
 
 def _is_anothers(found: RequestId | None, asked: RequestId) -> bool:
