@@ -69,7 +69,8 @@ class PostedCalls(ShortWay):
             response = await self._transport.handle_async_request(self._request(message, headers, wire))
             try:
                 wire.status = response.status_code
-                wire.retry_after = parse_retry_after(response.headers.get("retry-after"))
+                if wire.status >= 400:
+                    wire.retry_after = parse_retry_after(response.headers.get("retry-after"))
                 # A redirected call has not run; from now on all go the SDK's way at once.
                 self._is_elsewhere = response.has_redirect_location
                 return None if self._is_elsewhere else await self._result(response, opts)
