@@ -7,6 +7,7 @@ look; so here one task looks at all of them, and only those that take longer get
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final
@@ -162,15 +163,23 @@ class Exchanges:
                     tasks.start_soon(self._attend, exchange, receive)
 
     async def _attend(self, exchange: Exchange, receive: Receive) -> None:
-        with exchange.attention:
-            while True:
-                with anyio.move_on_after(_PING) as quiet:
-                    if (await receive())["type"] == "http.disconnect":
-                        if exchange.session is None:
-                            exchange.scope.cancel()
-                        return
-                if quiet.cancelled_caught:
-                    await exchange.ping()
+        try:
+            with exchange.attention:
+                await _until_left(exchange, receive)
+                if exchange.session is None:
+                    exchange.scope.cancel()
+        except Exception:  # boundary: one connection's trouble must not end the attention that all others get
+            logging.getLogger("trunkline.gateway").exception("attention_failed")
+
+
+async def _until_left(exchange: Exchange, receive: Receive) -> None:
+    """Keep an exchange alive while its client is there."""
+    while True:
+        with anyio.move_on_after(_PING) as quiet:
+            if (await receive())["type"] == "http.disconnect":
+                return
+        if quiet.cancelled_caught:
+            await exchange.ping()
 
 
 def _json(message: Mapping[str, Any]) -> bytes:

@@ -145,3 +145,34 @@ async def test_nothing_looks_after_a_request_that_has_been_answered() -> None:
         await anyio.sleep(60)
 
     assert client.heard == heard
+
+
+async def test_a_connection_that_fails_while_it_is_kept_alive_harms_no_other(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    client, other, exchanges = Client(), Client(), Exchanges()
+    its = other.exchange()
+
+    async def fail(_message: Message) -> None:
+        raise OSError("gone")
+
+    request = Request({"type": "http", "method": "POST", "path": "/mcp", "headers": []})
+    exchange = Exchange(request, 7, {}, fail, session=None)
+    async with exchanges.running():
+        with exchanges.looking_after(exchange, client.receive), exchanges.looking_after(its, other.receive):
+            await anyio.sleep(40)
+            await its.end(ANSWER, 200)
+
+    assert [record.message for record in caplog.records] == ["attention_failed"]
+    assert other.body.startswith(b": ping")
+
+
+async def test_a_client_of_a_session_that_loses_touch_has_not_cancelled() -> None:
+    client = Client()
+    exchange = client.exchange(session="its")
+    async with looked_after(exchange, client):
+        client.leaves.set()
+        await anyio.sleep(60)
+        await exchange.end(ANSWER, 200)
+
+    assert (exchange.is_cancelled, client.kind) == (False, "application/json")

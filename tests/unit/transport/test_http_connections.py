@@ -292,3 +292,14 @@ async def test_a_server_that_nobody_vouches_for_is_sent_nothing(tmp_path: Path) 
             await server.ask(connections, wire)
 
     assert wire.delivery is Delivery.NOT_SENT
+
+
+async def test_a_connection_that_is_opened_too_late_is_closed_again_and_nothing_is_sent() -> None:
+    server, wire = Server(saying(OK)), Wire()
+    async with server.listening() as connections:
+        await connections.aclose()
+        with pytest.raises(httpx2.WriteError):
+            await server.ask(connections, wire)
+        assert repr(connections) == "<HttpConnections [0 open, 0 idle]>"
+
+    assert wire.delivery is Delivery.NOT_SENT
