@@ -8,8 +8,10 @@ methods, clients of the handshake era that can be asked something, and every req
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
+from typing import Any, Final
 
 import mcp_types as types
 from mcp.server import Server
@@ -21,7 +23,6 @@ from mcp.shared.inbound import (
     MCP_PROTOCOL_VERSION_HEADER,
     InboundModernRoute,
     classify_inbound_request,
-    find_duplicated_routing_header,
     validate_mcp_param_headers,
 )
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
@@ -33,6 +34,8 @@ from trunkline.gateway.exchanges import Exchange, Exchanges
 from trunkline.gateway.sessions import DirectSession, DirectSessions
 
 __all__ = ["DirectCalls"]
+
+_CANCELLED: Final = {"code": REQUEST_CANCELLED, "message": "Request cancelled"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +64,7 @@ class DirectCalls:
             await self._app(scope, receive, send)
             return
         message = await receive()
-        request = Request(scope)
-        call = self._read(request, message)
+        call = self._read(scope, message)
         if call is None:
             told = [message]
 
@@ -71,20 +73,21 @@ class DirectCalls:
 
             await self._app(scope, replay, send)
             return
-        exchange = Exchange(
-            request, call.id, call.params, send, session=None if call.session is None else call.session.key
-        )
+        session = call.session.key if call.session else None
+        exchange = Exchange(Request(scope), call.id, call.params, send, session=session)
+        # Nothing else ends the block early but the client's own doing.
+        answer, status = {"error": _CANCELLED}, 200
         with self._exchanges.looking_after(exchange, receive):
-            await self._answer(call, exchange)
-        if exchange.is_cancelled:
-            cancelled = {"code": REQUEST_CANCELLED, "message": "Request cancelled"}
-            await exchange.end({"jsonrpc": "2.0", "id": call.id, "error": cancelled}, 200)
+            answer, status = await self._answer(call, exchange)
+        await exchange.end({"jsonrpc": "2.0", "id": call.id, **answer}, status)
 
-    def _read(self, request: Request, message: Message) -> _Call | None:
+    def _read(self, scope: Scope, message: Message) -> _Call | None:
         """The call that a request is; None for anything else, and for what the SDK has to refuse."""
-        version = request.headers.get(MCP_PROTOCOL_VERSION_HEADER)
-        session = None if version in MODERN_PROTOCOL_VERSIONS else self._sessions.of(request)
-        if session is None and version not in MODERN_PROTOCOL_VERSIONS:
+        raw = scope["headers"]
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in raw}
+        is_modern = headers.get(MCP_PROTOCOL_VERSION_HEADER) in MODERN_PROTOCOL_VERSIONS
+        session = None if is_modern else self._sessions.of(scope, headers)
+        if not is_modern and session is None:
             return None
         try:
             sent = json.loads(message.get("body", b""))
@@ -93,8 +96,10 @@ class DirectCalls:
         connection = None
         match sent:
             case {"jsonrpc": "2.0", "id": str() | int() as asked, "method": "tools/call", "params": dict() as params}:
-                if not isinstance(asked, bool) and all(check_accept_headers(request)):
-                    connection = _of_session(session, request) if session else self._of_request(request, sent, params)
+                # One that is there twice may be read in two ways.
+                is_clear = len(headers) == len(raw) and not isinstance(asked, bool)
+                if is_clear and _takes_streams(headers.get("accept", "")):
+                    connection = _of_session(session, headers) if session else self._of_request(headers, sent, params)
                 if connection is not None and (session is None or self._sessions.is_known_alive(session)):
                     return _Call(asked, params, connection, session)
             case {"method": "notifications/cancelled", "params": {"requestId": str() | int() as asked}} if session:
@@ -103,12 +108,11 @@ class DirectCalls:
             session.seen = clock.now()
         return None
 
-    def _of_request(self, request: Request, sent: dict[str, Any], params: dict[str, Any]) -> Connection | None:
+    def _of_request(
+        self, headers: Mapping[str, str], sent: dict[str, Any], params: dict[str, Any]
+    ) -> Connection | None:
         """As which client a call of the stateless era is made: it says so itself."""
-        headers = request.headers
-        if find_duplicated_routing_header(headers.items()) is not None:
-            return None
-        route = classify_inbound_request(sent, headers=dict(headers))
+        route = classify_inbound_request(sent, headers=headers)
         name, arguments, lookup = params.get("name"), params.get("arguments", {}), self._server.get_tool_input_schema
         if not (isinstance(route, InboundModernRoute) and isinstance(name, str) and isinstance(arguments, dict)):
             return None
@@ -117,25 +121,26 @@ class DirectCalls:
             return None
         return Connection.from_envelope(route.protocol_version, route.client_info, route.client_capabilities)
 
-    async def _answer(self, call: _Call, exchange: Exchange) -> None:
-        status = 200
+    async def _answer(self, call: _Call, exchange: Exchange) -> tuple[dict[str, Any], int]:
         try:
             # Not the SDK's `serve_one`: what that takes down afterwards is not set up by any of our handlers.
             runner = ServerRunner(self._server, call.connection, None)
-            result = await runner.on_request(exchange, "tools/call", call.params)
+            return {"result": await runner.on_request(exchange, "tools/call", call.params)}, 200
         except Exception as error:  # boundary: as in the SDK's endpoint, an error of JSON-RPC
             told = modern_error_data(error)
-            if call.session is None:
-                status = ERROR_CODE_HTTP_STATUS.get(told.code, 200)
-            answer: dict[str, Any] = {"error": told.model_dump(mode="json", exclude_none=True)}
-        else:
-            answer = {"result": result}
-        await exchange.end({"jsonrpc": "2.0", "id": call.id, **answer}, status)
+            status = 200 if call.session else ERROR_CODE_HTTP_STATUS.get(told.code, 200)
+            return {"error": told.model_dump(mode="json", exclude_none=True)}, status
 
 
-def _of_session(session: DirectSession, request: Request) -> Connection | None:
+@lru_cache(maxsize=64)
+def _takes_streams(accept: str) -> bool:
+    """Whether a client takes both kinds of answers."""
+    return all(check_accept_headers(Request({"type": "http", "headers": [(b"accept", accept.encode("latin-1"))]})))
+
+
+def _of_session(session: DirectSession, headers: Mapping[str, str]) -> Connection | None:
     """As which client a call of a session is made: as the one whose handshake it was."""
-    is_json = request.headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json"
-    if not is_json or request.headers.getlist(MCP_PROTOCOL_VERSION_HEADER) != [session.version]:
+    is_json = headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json"
+    if not is_json or headers.get(MCP_PROTOCOL_VERSION_HEADER) != session.version:
         return None
     return Connection.from_envelope(session.version, session.client, session.capabilities)

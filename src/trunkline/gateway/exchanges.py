@@ -112,11 +112,6 @@ class Exchange:
             await self._send({"type": "http.response.start", "status": status, "headers": headers})
             await self._send({"type": "http.response.body", "body": body})
 
-    @property
-    def is_cancelled(self) -> bool:
-        """Whether its client, which is there still, has cancelled it."""
-        return self.session is not None and self.scope.cancelled_caught
-
 
 class Exchanges:
     """All that are open: those whose clients have gone are cancelled, and those that take long are kept alive."""

@@ -7,12 +7,12 @@ said that it can do nothing of the kind needs that session for nothing while a c
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import mcp_types as types
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
-from starlette.requests import Request
 
 from trunkline import clock
 from trunkline.gateway.peers import asked_of, session_key, session_of
@@ -56,10 +56,10 @@ class DirectSessions:
                     self._known.popitem(last=False)
         return await call_next(ctx)
 
-    def of(self, request: Request) -> DirectSession | None:
+    def of(self, scope: Mapping[str, Any], headers: Mapping[str, str]) -> DirectSession | None:
         """The session that a request belongs to, if it is one of these."""
-        found = request.headers.get("mcp-session-id")
-        return None if found is None else self._known.get(session_key(request.scope, found))
+        found = headers.get("mcp-session-id")
+        return None if found is None else self._known.get(session_key(scope, found))
 
     def is_known_alive(self, session: DirectSession) -> bool:
         """Whether the SDK has it still; every now and then it gets a request to see, so that it keeps the session."""

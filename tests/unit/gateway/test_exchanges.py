@@ -175,4 +175,4 @@ async def test_a_client_of_a_session_that_loses_touch_has_not_cancelled() -> Non
         await anyio.sleep(60)
         await exchange.end(ANSWER, 200)
 
-    assert (exchange.is_cancelled, client.kind) == (False, "application/json")
+    assert (exchange.scope.cancelled_caught, client.kind) == (False, "application/json")
