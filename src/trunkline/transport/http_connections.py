@@ -68,9 +68,9 @@ class HttpConnections(httpx2.AsyncBaseTransport):
         return httpx2.Response(head.status_code, headers=list(head.headers.raw_items()), stream=body, request=request)
 
     async def _kept(self, origin: Origin) -> HttpConnection | None:
-        """A connection that is open still, the latest one used; of those that are not, some are let go."""
+        """The latest one used of those that are open still; the others are let go."""
         kept = self._idle.get(origin, deque[HttpConnection]())
-        if len(kept) > 1 and not kept[0].is_fresh:
+        while kept and not kept[0].is_fresh:  # the one that has been idle for the longest time
             await self._drop(kept.popleft())
         while kept:
             connection = kept.pop()

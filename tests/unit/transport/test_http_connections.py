@@ -303,3 +303,28 @@ async def test_a_connection_that_is_opened_too_late_is_closed_again_and_nothing_
         assert repr(connections) == "<HttpConnections [0 open, 0 idle]>"
 
     assert wire.delivery is Delivery.NOT_SENT
+
+
+async def test_connections_that_servers_have_closed_are_let_go_with_the_next_request() -> None:
+    all_asked = anyio.Event()
+
+    async def behave(stream: ByteStream) -> None:
+        number = server.connections
+        await request_on(stream)
+        if number == 3:
+            all_asked.set()
+        await all_asked.wait()
+        await stream.send(OK)
+        if number == 3:
+            await request_on(stream)
+            await stream.send(OK)
+
+    server = Server(behave)
+    async with server.listening() as connections:
+        async with anyio.create_task_group() as tasks:
+            for _ in range(3):
+                tasks.start_soon(server.ask, connections)
+        assert repr(connections) == "<HttpConnections [3 open, 3 idle]>"
+        await anyio.sleep(0.05)
+        await server.ask(connections)
+        assert repr(connections) == "<HttpConnections [1 open, 1 idle]>"
