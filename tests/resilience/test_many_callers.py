@@ -34,6 +34,8 @@ pytestmark = [
 IS_DRILL = "STORM_SECONDS" in os.environ
 SECONDS = float(os.environ.get("STORM_SECONDS", "3"))
 CALLERS = 500 if IS_DRILL else 50
+KEPT = min(2 * 64, CALLERS)
+"""Connections to the two servers that the gateway keeps for whoever calls next: as many as it needed at a time."""
 NAMES = ("ann", "bea", "cem", "dan", "hasty")
 """Principals, one after the other; the last one may come five times a second, all its callers together."""
 MEBIBYTE = 1024 * 1024
@@ -187,5 +189,5 @@ def test_many_callers_get_their_own_answers_while_a_server_dies_and_returns(
     assert all(crowd.right[name] >= CALLERS / len(NAMES) for name in NAMES[:-1])
     assert grown < GROWTH
     assert busy(gateway) == []
-    assert gateway.open_files() <= seen.opened + 20, "connections or sessions are left open"
+    assert gateway.open_files() <= seen.opened + KEPT + 20, "connections or sessions are left open"
     assert gateway.complaints() == []
