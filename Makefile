@@ -108,7 +108,8 @@ bench: .venv/.stamp-dev servers peers ## what things cost, as medians with their
 		echo "== $$script"; $$python "$$script" $(ARGS) || exit; \
 	done
 
-peers: build/peers/.stamp build/peers/.stamp-npm ## what benchmarks measure beside ours, into build/peers
+PEERS := build/peers/.stamp build/peers/.stamp-npm $(patsubst %,build/peers-%/.stamp,litellm contextforge mcp-proxy)
+peers: $(PEERS) ## what benchmarks measure beside ours, into build/peers and build/peers-…
 
 build/peers/.stamp-npm: benchmarks/peers/package-lock.json tools/npm_packages.py | build/peers/.stamp .servers/.stamp-wheels
 	@$(SERVERS)/python tools/npm_packages.py peers
@@ -119,6 +120,13 @@ build/peers/.stamp: requirements/peers.txt pyproject.toml
 	@build/peers/bin/python $(LOCKED) $<
 	@build/peers/bin/python $(PIP) --no-deps --no-build-isolation -e .
 	@touch $@
+
+# A gateway that cannot be installed here is left out of one benchmark, which says so: no reason not to run the others.
+build/peers-%/.stamp: requirements/peers-%.txt
+	@sh tools/venv.sh build/peers-$*
+	@echo "Installing the peer $* into build/peers-$* (once)"
+	@if build/peers-$*/bin/python $(LOCKED) $<; then touch $@; \
+		else echo "*** pip could not install $* (its own words are above): it will not be measured ***" >&2; fi
 
 mutants: requirements/mutants.txt ## whether the tests notice every small change in resilience/ and pool/ (half an hour)
 	@sh tools/venv.sh build/mutation
@@ -148,6 +156,9 @@ lock: .servers/.stamp-wheels ## pin again what requirements/*.in and */package.j
 	$(COMPILE) pyproject.toml requirements/run.in requirements/dev.in -o requirements/dev.txt
 	$(COMPILE) pyproject.toml requirements/run.in requirements/dev.in requirements/mutants.in -o requirements/mutants.txt
 	$(COMPILE) pyproject.toml requirements/run.in requirements/peers.in -o requirements/peers.txt
+	$(COMPILE) requirements/peers-litellm.in --no-emit-package litellm-enterprise -o requirements/peers-litellm.txt
+	$(COMPILE) requirements/peers-contextforge.in -o requirements/peers-contextforge.txt
+	$(COMPILE) requirements/peers-mcp-proxy.in -o requirements/peers-mcp-proxy.txt
 	$(COMPILE) pyproject.toml requirements/run.in requirements/image.in -o requirements/image.txt
 	$(COMPILE) requirements/servers.in -o requirements/servers.txt
 	$(COMPILE) requirements/hosts-sdk1.in -o requirements/hosts-sdk1.txt

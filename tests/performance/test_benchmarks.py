@@ -177,6 +177,8 @@ def test_what_the_gateway_adds_to_a_call_is_measured_beside_calls_that_go_straig
             rf"^{kind} +2026-07-28 +ours +p50 +[\d.]+ ms, +[\d.]+ .*/s at 16 at once", printed, re.MULTILINE
         )
         assert found, printed
+    for peer in ("FastMCP, HTTP", "FastMCP, stdio", "mcp-hub", "LiteLLM", "ContextForge", "mcp-proxy", "supergateway"):
+        assert re.search(rf"^(?:beside|\*\*\* NOT MEASURED:) {peer}\b", printed, re.MULTILINE), printed
 
 
 @pytest.mark.requirement("P13")
