@@ -111,6 +111,8 @@ class OwnConnections:
                 self._stateless_until = anyio.current_time() + _AGAIN
                 return None
             await anyio.sleep(pause)
+            if self._is_closed:
+                break
         words = f"server {call.server!r} gave no connection for this client: {connection.reason}"
         raise ServerUnavailable(words, tool=call.name, server=call.server)
 

@@ -281,6 +281,21 @@ async def test_a_pool_that_is_closed_lets_its_clients_finish_and_says_why() -> N
         assert (own.state, own.reason) == ("draining", "the pool was closed")
 
 
+@pytest.mark.parametrize("is_up", [True, False], ids=["opening", "tried for again"])
+async def test_a_pool_that_is_closed_opens_nothing_more_for_a_call_that_waits(*, is_up: bool) -> None:
+    server = Embedded()
+    async with running(a_pool(server, Record(), POLICY)) as pool, anyio.create_task_group() as tasks:
+        await pool.wait_ready(a_call())
+        server.is_up, server.delay = is_up, 0.3
+        tasks.start_soon(refused, pool, a_call_for("Ada"))
+        await anyio.sleep(0.4 if not is_up else 0.2)
+        pool.close()
+        closed = anyio.current_time()
+        server.is_up = True
+    assert (server.opened, server.open_now) == (1 + 1, 0)
+    assert anyio.current_time() - closed < 1.0
+
+
 def test_fewer_clients_may_have_a_process_of_their_own_than_a_session() -> None:
     process = Pool("s", StdioEndpoint("serve"), POLICY, emit=Record(), on_listing=print, rng=random.Random(5))
     assert (process.own.most, a_pool(Embedded(), Record()).own.most) == (16, 128)
