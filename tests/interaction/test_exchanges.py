@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
 import mcp_types as types
 import pytest
-from mcp import MCPError
-from mcp.server import Server
-from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 
 from tests.interaction.worlds import BOUND, QUIET, error_of
+from tests.servers.curious import QUESTION, Curious, Person
 from tests.servers.watching import text_of
 from trunkline import (
     AttemptTimeout,
     CachePolicy,
     DeadlineExceeded,
     EnhancedMCPClient,
-    InProcessEndpoint,
     InvalidResult,
     ServerError,
     ServerPolicy,
@@ -33,85 +30,13 @@ from trunkline.policy import Era
 
 pytestmark = pytest.mark.anyio
 
-FORM = {"type": "object", "properties": {"name": {"type": "string"}}}
-QUESTION = types.ElicitRequest(params=types.ElicitRequestFormParams(message="Who?", requested_schema=FORM))
-
-
-class Person:
-    """A peer with a name, who takes some time to enter it."""
-
-    def __init__(
-        self, name: str, *, takes: float = 0.0, key: str | None = "", level: types.LoggingLevel | None = None
-    ) -> None:
-        self.name = name
-        self.takes = takes
-        self.key = name if key == "" else key
-        self.capabilities: Mapping[str, Any] = {"elicitation": {"form": {}}}
-        self.log_level = level
-        self.asked = 0
-        self.heard: list[object] = []
-
-    async def ask(self, request: types.InputRequest) -> types.InputResponse:
-        assert isinstance(request, types.ElicitRequest)
-        self.asked += 1
-        await anyio.sleep(self.takes)
-        if self.name == "nobody":
-            raise MCPError(types.INVALID_REQUEST, "nobody is there")
-        return types.ElicitResult(action="accept", content={"name": self.name})
-
-    async def log(self, entry: types.LoggingMessageNotificationParams) -> None:
-        self.heard.append(entry.data)
-
-
-class Asking:
-    """A server with one tool, `ask`, that wants to know a name; `then` is what it does next."""
-
-    def __init__(self, then: Callable[[], Awaitable[None]] | None = None) -> None:
-        self.calls = 0
-        self.levels: list[str] = []
-        self.capabilities: list[types.ClientCapabilities | None] = []
-        self._then = then
-        self.server: Server[dict[str, object]] = Server(
-            "asking", on_list_tools=self._list_tools, on_call_tool=self._call_tool
-        )
-        self.server.add_request_handler("logging/setLevel", types.SetLevelRequestParams, self._set_level)
-
-    async def _list_tools(self, _ctx: ServerRequestContext, _params: object) -> types.ListToolsResult:
-        return types.ListToolsResult(tools=[types.Tool(name="ask", input_schema={"type": "object"})])
-
-    async def _set_level(self, _ctx: ServerRequestContext, params: types.SetLevelRequestParams) -> types.EmptyResult:
-        self.levels.append(params.level)
-        return types.EmptyResult()
-
-    async def _call_tool(
-        self, ctx: ServerRequestContext, params: types.CallToolRequestParams
-    ) -> types.CallToolResult | types.InputRequiredResult:
-        self.calls += 1
-        self.capabilities.append(ctx.session.client_capabilities)
-        if ctx.session.can_send_request or types.LOG_LEVEL_META_KEY in (ctx.meta or {}):
-            entry = types.LoggingMessageNotificationParams(level="warning", data=f"call {self.calls}")
-            await ctx.session.send_notification(types.LoggingMessageNotification(params=entry), ctx.request_id)
-        if ctx.session.can_send_request:
-            found = await ctx.session.elicit_form("Who?", FORM, ctx.request_id)
-        elif params.input_responses is None:
-            return types.InputRequiredResult(input_requests={"who": QUESTION}, request_state="asked")
-        else:
-            assert params.request_state == "asked"
-            answer = params.input_responses["who"]
-            assert isinstance(answer, types.ElicitResult)
-            found = answer
-        if self._then is not None:
-            await self._then()
-        words = types.TextContent(type="text", text=str((found.content or {}).get("name")))
-        return types.CallToolResult(content=[words])
-
 
 @asynccontextmanager
 async def client_of(
-    server: Asking, era: Era, tools: Mapping[str, ToolPolicy] | None = None, **policies: Any
+    server: Curious, era: Era, tools: Mapping[str, ToolPolicy] | None = None, **policies: Any
 ) -> AsyncGenerator[EnhancedMCPClient, None]:
     policy = ServerPolicy(era=era, health=QUIET, **policies)
-    settings = ServerSettings("s", InProcessEndpoint(server.server), policy)
+    settings = ServerSettings("s", server.endpoint, policy)
     with anyio.fail_after(BOUND):
         async with EnhancedMCPClient([settings], tools=tools or {}, rng=random.Random(7)) as client:
             yield client
@@ -121,25 +46,8 @@ async def ask(client: EnhancedMCPClient, person: Person, **options: Any) -> str:
     return text_of(await client.for_exchange(Exchange(person)).call_tool("s_ask", **options))
 
 
-async def test_a_server_without_the_handshake_era_is_not_offered_it_for_every_call() -> None:
-    server, handshakes = Asking(), list[str]()
-
-    async def refuse(ctx: ServerRequestContext, call_next: CallNext) -> HandlerResult:
-        if ctx.method == "initialize":
-            handshakes.append(ctx.method)
-            raise MCPError(types.METHOD_NOT_FOUND, "no handshakes")
-        return await call_next(ctx)
-
-    server.server.middleware.append(refuse)
-    async with client_of(server, "auto") as client:
-        for _ in range(3):
-            with pytest.raises(InputRequired):
-                await ask(client, Person("Ada"))
-    assert len(handshakes) == 1
-
-
 async def test_a_server_that_must_not_ask_back_shares_its_connection_among_all() -> None:
-    async with client_of(Asking(), "2025-11-25", interactive=False) as client:
+    async with client_of(Curious(), "2025-11-25", interactive=False) as client:
         await error_of(ask(client, Person("Ada")), ServerError)
         assert repr(client.fleet.stacks["s"].replicas[0].pool.own) == "<OwnConnections s [0 open]>"
 
@@ -151,7 +59,7 @@ async def test_each_is_asked_what_its_own_call_wants_to_know() -> None:
     async def call(person: Person) -> None:
         answers[person.name] = await ask(client, person)
 
-    async with client_of(Asking(), "2025-11-25") as client, anyio.create_task_group() as tasks:
+    async with client_of(Curious(), "2025-11-25") as client, anyio.create_task_group() as tasks:
         for person in people:
             tasks.start_soon(call, person)
     assert answers == {"Ada": "Ada", "Bob": "Bob", "Eve": "Eve"}
@@ -159,7 +67,7 @@ async def test_each_is_asked_what_its_own_call_wants_to_know() -> None:
 
 
 async def test_a_server_is_told_what_the_one_can_do_whom_the_call_is_made_for(era: Era) -> None:
-    server = Asking()
+    server = Curious()
     async with client_of(server, era) as client:
         try:
             await ask(client, Person("Ada"))
@@ -173,7 +81,7 @@ async def test_a_server_is_told_what_the_one_can_do_whom_the_call_is_made_for(er
 
 
 async def test_the_time_of_a_call_stands_still_while_somebody_is_asked() -> None:
-    async with client_of(Asking(), "2025-11-25", timeout=5.0, attempt_timeout=2.0) as client:
+    async with client_of(Curious(), "2025-11-25", timeout=5.0, attempt_timeout=2.0) as client:
         person = Person("Ada", takes=1000.0)
         started = anyio.current_time()
         assert await ask(client, person) == "Ada"
@@ -181,14 +89,14 @@ async def test_the_time_of_a_call_stands_still_while_somebody_is_asked() -> None
 
 
 async def test_what_is_left_of_a_calls_time_is_what_was_left_before() -> None:
-    async with client_of(Asking(anyio.sleep_forever), "2025-11-25", timeout=5.0, attempt_timeout=10.0) as client:
+    async with client_of(Curious(anyio.sleep_forever), "2025-11-25", timeout=5.0, attempt_timeout=10.0) as client:
         started = anyio.current_time()
         await error_of(ask(client, Person("Ada", takes=1000.0)), DeadlineExceeded)
         assert 1004.0 <= anyio.current_time() - started <= 1006.0
 
 
 async def test_a_call_that_asked_is_not_made_again_though_its_tool_may_run_twice() -> None:
-    server, person = Asking(anyio.sleep_forever), Person("Ada", takes=30.0)
+    server, person = Curious(anyio.sleep_forever), Person("Ada", takes=30.0)
     twice = {"s_ask": ToolPolicy(idempotent=True)}
     async with client_of(server, "2025-11-25", twice, timeout=60.0, attempt_timeout=2.0) as client:
         await error_of(ask(client, person), AttemptTimeout)
@@ -196,7 +104,7 @@ async def test_a_call_that_asked_is_not_made_again_though_its_tool_may_run_twice
 
 
 async def test_a_round_with_answers_is_not_made_again_though_its_tool_may_run_twice() -> None:
-    server, person = Asking(anyio.sleep_forever), Person("Ada", key=None)
+    server, person = Curious(anyio.sleep_forever), Person("Ada", key=None)
     twice = {"s_ask": ToolPolicy(idempotent=True)}
     answers: types.InputResponses = {"who": types.ElicitResult(action="accept", content={"name": "Ada"})}
     async with client_of(server, "2026-07-28", twice, timeout=60.0, attempt_timeout=2.0) as client:
@@ -207,7 +115,7 @@ async def test_a_round_with_answers_is_not_made_again_though_its_tool_may_run_tw
 
 async def test_questions_of_the_stateless_era_are_handed_on_and_the_answers_taken_back() -> None:
     person = Person("Ada", key=None)
-    async with client_of(Asking(), "2026-07-28") as client:
+    async with client_of(Curious(), "2026-07-28") as client:
         with pytest.raises(InputRequired) as required:
             await ask(client, person)
         assert required.value.result.request_state == "asked"
@@ -217,13 +125,13 @@ async def test_questions_of_the_stateless_era_are_handed_on_and_the_answers_take
 
 
 async def test_who_does_not_answer_is_told_to_the_server_as_an_error() -> None:
-    async with client_of(Asking(), "2025-11-25") as client:
+    async with client_of(Curious(), "2025-11-25") as client:
         with pytest.raises(Exception, match="nobody is there"):
             await ask(client, Person("nobody"))
 
 
 async def test_what_is_cached_is_asked_for_as_by_nobody() -> None:
-    server, person = Asking(), Person("Ada")
+    server, person = Curious(), Person("Ada")
     cached = {"s_ask": ToolPolicy(cache=CachePolicy(ttl=60.0))}
     async with client_of(server, "2026-07-28", cached) as client:
         await error_of(ask(client, person), InvalidResult)
@@ -231,7 +139,7 @@ async def test_what_is_cached_is_asked_for_as_by_nobody() -> None:
 
 
 async def test_logs_reach_whose_call_they_belong_to_from_the_level_that_one_set() -> None:
-    server, listening, deaf = Asking(), Person("Ada", level="warning"), Person("Bob")
+    server, listening, deaf = Curious(), Person("Ada", level="warning"), Person("Bob")
     async with client_of(server, "2025-11-25") as client:
         await ask(client, listening)
         await ask(client, listening)
@@ -242,7 +150,7 @@ async def test_logs_reach_whose_call_they_belong_to_from_the_level_that_one_set(
 
 
 async def test_logs_of_the_stateless_era_reach_whose_call_asked_for_them() -> None:
-    server, listening, deaf = Asking(), Person("Ada", key=None, level="warning"), Person("Bob", key=None)
+    server, listening, deaf = Curious(), Person("Ada", key=None, level="warning"), Person("Bob", key=None)
 
     async def call(person: Person) -> None:
         with pytest.raises(InputRequired):
@@ -257,7 +165,7 @@ async def test_logs_of_the_stateless_era_reach_whose_call_asked_for_them() -> No
 
 async def test_a_caller_that_gives_up_while_somebody_is_asked_takes_the_question_back() -> None:
     person = Person("Ada", takes=500.0)
-    async with client_of(Asking(), "2025-11-25") as client:
+    async with client_of(Curious(), "2025-11-25") as client:
         with anyio.move_on_after(10) as patience:
             await ask(client, person)
         assert patience.cancelled_caught
@@ -265,22 +173,8 @@ async def test_a_caller_that_gives_up_while_somebody_is_asked_takes_the_question
         assert client.fleet.stacks["s"].replicas[0].admission.in_flight == 0
 
 
-async def test_a_connection_of_ones_own_is_closed_when_it_is_out_of_use() -> None:
-    async with client_of(Asking(), "2025-11-25") as client:
-        own = client.fleet.stacks["s"].replicas[0].pool.own
-        await ask(client, Person("Ada"))
-        assert repr(own) == "<OwnConnections s [1 open]>"
-        await anyio.sleep(200)
-        await ask(client, Person("Ada"))
-        await anyio.sleep(200)
-        assert repr(own) == "<OwnConnections s [1 open]>"
-        await anyio.sleep(200)
-        assert repr(own) == "<OwnConnections s [0 open]>"
-        assert await ask(client, Person("Ada")) == "Ada"
-
-
 async def test_a_connection_of_ones_own_that_ended_is_opened_again() -> None:
-    async with client_of(Asking(), "2025-11-25") as client:
+    async with client_of(Curious(), "2025-11-25") as client:
         pool = client.fleet.stacks["s"].replicas[0].pool
         slow = Person("Ada", takes=1.5)
         answers: list[str] = []
@@ -298,12 +192,3 @@ async def test_a_connection_of_ones_own_that_ended_is_opened_again() -> None:
         assert slow.asked == 1
         await anyio.sleep(1)
         assert repr(pool.own) == "<OwnConnections s [1 open]>"
-
-
-async def test_a_place_is_found_for_another_client_by_closing_the_connection_longest_out_of_use() -> None:
-    async with client_of(Asking(), "2025-11-25") as client:
-        own = client.fleet.stacks["s"].replicas[0].pool.own
-        for number in range(own.most + 5):
-            await ask(client, Person(f"person {number}"))
-        await anyio.sleep(1)
-        assert repr(own) == f"<OwnConnections s [{own.most} open]>"

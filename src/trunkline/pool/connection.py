@@ -70,6 +70,8 @@ class Connection:
         """Calls leased to it; the pool's ledger counts."""
         self.in_flight_at_end = 0
         """Calls leased to it when it stopped taking more."""
+        self.used_at = -math.inf
+        """When a call last took it or gave it back, seconds on the loop's clock; noted by who lends it."""
         self.settled = anyio.Event()
         """Set when it became ready or failed."""
         self.ended = anyio.Event()

@@ -11,7 +11,7 @@ import math
 import random
 from collections.abc import Callable
 from contextvars import Context, copy_context
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import anyio
 from anyio.abc import TaskGroup
@@ -38,12 +38,6 @@ _MOST = {"stdio": 16, "http": 128}
 """Connections at once: each is a process, or a session on the server."""
 
 
-@dataclass(slots=True, eq=False)
-class _Place:
-    connection: Connection
-    used_at: float
-
-
 class OwnConnections:
     """The connections to one endpoint that belong to one client each."""
 
@@ -64,14 +58,14 @@ class OwnConnections:
         self.most = _MOST["stdio" if isinstance(settings.endpoint, StdioEndpoint) else "http"]
         """Connections at once."""
         self._era = era
-        self._places: dict[str, _Place] = {}
+        self._connections: dict[str, Connection] = {}
         self._tasks: TaskGroup | None = None
         self._stateless_until = -math.inf
         self._is_closed = False
         self._context = Context()
 
     def __repr__(self) -> str:
-        return f"<OwnConnections {self._server} [{len(self._places)} open]>"
+        return f"<OwnConnections {self._server} [{len(self._connections)} open]>"
 
     def run_in(self, tasks: TaskGroup) -> None:
         """Open connections in this group from now on."""
@@ -82,14 +76,14 @@ class OwnConnections:
     def close(self, reason: str, *, for_good: bool) -> None:
         """Retire every connection, and open no more where that is meant for good."""
         self._is_closed |= for_good
-        for place in list(self._places.values()):
-            place.connection.retire(reason)
+        for connection in list(self._connections.values()):
+            connection.retire(reason)
 
     def release(self, key: str) -> None:
         """Retire the connection of a client that will make no more calls, if there is one."""
-        place = self._places.get(key)
-        if place is not None:
-            place.connection.retire("its client has left")
+        connection = self._connections.get(key)
+        if connection is not None:
+            connection.retire("its client has left")
 
     async def find(self, call: Call) -> Connection | None:
         """The connection for a call; None where the shared ones do as well.
@@ -104,11 +98,11 @@ class OwnConnections:
         if is_stateless or not self._policy.interactive:
             return None
         for pause in _PAUSES:
-            place = self._places.get(peer.key)
-            if place is None or place.connection.state not in ("opening", "ready"):
-                place = self._open(peer.key, peer, call, self._tasks)
-            place.used_at = anyio.current_time()
-            connection = place.connection
+            found = self._connections.get(peer.key)
+            if found is None or found.state not in ("opening", "ready"):
+                found = self._open(peer.key, peer, call, self._tasks)
+            connection = found
+            connection.used_at = anyio.current_time()
             await connection.settled.wait()
             if connection.state == "ready":
                 return connection
@@ -117,13 +111,15 @@ class OwnConnections:
                 self._stateless_until = anyio.current_time() + _AGAIN
                 return None
             await anyio.sleep(pause)
+            if self._is_closed:
+                break
         words = f"server {call.server!r} gave no connection for this client: {connection.reason}"
         raise ServerUnavailable(words, tool=call.name, server=call.server)
 
-    def _open(self, key: str, peer: Peer, call: Call, tasks: TaskGroup) -> _Place:
-        if len(self._places) >= self.most:
+    def _open(self, key: str, peer: Peer, call: Call, tasks: TaskGroup) -> Connection:
+        if len(self._connections) >= self.most:
             self._make_room(call)
-        connection = Connection(
+        connection = self._connections[key] = Connection(
             replace(self._settings, capabilities=peer.capabilities),
             self._policy,
             on_ready=_nothing,
@@ -132,36 +128,39 @@ class OwnConnections:
             on_changed=_nothing,
             rng=self._rng,
         )
-        place = self._places[key] = _Place(connection, anyio.current_time())
-        self._context.copy().run(tasks.start_soon, self._run, key, place)
-        return place
+        self._context.copy().run(tasks.start_soon, self._run, key, connection)
+        return connection
 
     def _make_room(self, call: Call) -> None:
-        """Close the connection that has been out of use for the longest time."""
-        idle = [(place.used_at, key) for key, place in self._places.items() if not place.connection.in_flight]
+        """Close the connection that has been out of use for the longest time; one that opens has a call that waits."""
+        idle = [
+            (connection.used_at, key)
+            for key, connection in self._connections.items()
+            if connection.state != "opening" and not connection.in_flight
+        ]
         if not idle:
             words = f"server {call.server!r} has calls of {self.most} clients under way, each on its own connection"
             raise ServerUnavailable(words, tool=call.name, server=call.server)
-        self._places.pop(min(idle)[1]).connection.retire("another client needed the place")
+        self._connections.pop(min(idle)[1]).retire("another client needed the place")
 
-    async def _run(self, key: str, place: _Place) -> None:
+    async def _run(self, key: str, connection: Connection) -> None:
         try:
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(_retire_unused, place)
-                await place.connection.run()
+                tasks.start_soon(_retire_unused, connection)
+                await connection.run()
                 tasks.cancel_scope.cancel()
         finally:
-            if self._places.get(key) is place:
-                del self._places[key]
+            if self._connections.get(key) is connection:
+                del self._connections[key]
 
 
-async def _retire_unused(place: _Place) -> None:
-    connection, left = place.connection, _UNUSED
+async def _retire_unused(connection: Connection) -> None:
+    left = _UNUSED
     while left > 0:
         with anyio.move_on_after(left):
             await connection.ended.wait()
             return
-        left = _UNUSED if connection.in_flight else place.used_at + _UNUSED - anyio.current_time()
+        left = _UNUSED if connection.in_flight else connection.used_at + _UNUSED - anyio.current_time()
     connection.retire("out of use")
 
 

@@ -163,6 +163,7 @@ class Pool:
             # The time in which somebody was asked is not the server's.
             began = started + waited_in(call.exchange) - waited
             ended = attempt_finished(call, self._place, began, outcome, failure)
+            connection.used_at = ended.at
             self._emit(ended)
             if span is not None:
                 span.end(ended.outcome, failure)

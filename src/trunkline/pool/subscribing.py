@@ -15,6 +15,8 @@ __all__ = ["Watched", "keep_subscribed"]
 _AGAIN = 1.0
 """Seconds before a server is asked again that refused or lost a subscription; doubled each time, up to `_LONGEST`."""
 _LONGEST = 60.0
+_PATIENCE = 10.0
+"""Seconds a server of the handshake era may take over one of them, while the others wait."""
 
 
 class Watched:
@@ -61,13 +63,14 @@ async def keep_subscribed(session: Session, watched: Watched, on_missed: Callabl
         uris, started = watched.uris, anyio.current_time()
         if session.is_modern:
             await _listen(session, watched, uris, begin)
-        else:
-            with suppress(SessionFailed):
-                await _subscribe(session, uris, told, begin)
-                await watched.wait_other(uris)
+        elif await _subscribe(session, uris, told, begin):
+            pause = _AGAIN
+            await watched.wait_other(uris)
         if uris == watched.uris:
             pause = _AGAIN if anyio.current_time() - started > _LONGEST else min(2 * pause, _LONGEST)
-            await anyio.sleep(pause)
+            # Who wants to hear of another one does not wait for what the server refuses.
+            with anyio.move_on_after(pause):
+                await watched.wait_other(uris)
 
 
 async def _listen(session: Session, watched: Watched, uris: frozenset[str], begin: Callable[[str], None]) -> None:
@@ -89,12 +92,16 @@ async def _listen(session: Session, watched: Watched, uris: frozenset[str], begi
         tasks.cancel_scope.cancel()
 
 
-async def _subscribe(session: Session, uris: frozenset[str], told: set[str], begin: Callable[[str], None]) -> None:
-    """Tell the server of what is new and what is over; `told` is what it knows."""
-    for uri in told - uris:
-        await session.subscribe(uri, wanted=False)
-        told.discard(uri)
-    for uri in uris - told:
-        await session.subscribe(uri, wanted=True)
-        told.add(uri)
-        begin(uri)
+async def _subscribe(session: Session, uris: frozenset[str], told: set[str], begin: Callable[[str], None]) -> bool:
+    """Tell the server of what is new and what is over, and return whether it took all; `told` is what it knows."""
+    for uri in told ^ uris:
+        # What it has to say of one resource stands in no other's way.
+        with suppress(SessionFailed), anyio.move_on_after(_PATIENCE):
+            if uri in uris:
+                await session.subscribe(uri, wanted=True)
+                told.add(uri)
+                begin(uri)
+            else:
+                await session.subscribe(uri, wanted=False)
+                told.discard(uri)
+    return told == uris

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import anyio
+import mcp_types as types
 import pytest
+from mcp import MCPError
+from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 
 from tests.interaction.stepping import Moment, stepped
 from tests.servers.changing import Changing
@@ -29,7 +33,7 @@ async def test_a_connection_is_ready_once_it_has_shaken_hands_and_listed_its_too
 
         assert (connection.state, connection.era, connection.reason) == ("ready", era, "")
         assert connection.capabilities.tools is not None
-        assert not connection.hopeless
+        assert (connection.hopeless, connection.was_refused, connection.was_retired) == (False, False, False)
         assert watched.listings[0] == ["wait"]
         assert isinstance(result, ToolResult)
         assert call.attempts == 1
@@ -58,6 +62,20 @@ async def test_a_missing_program_is_hopeless() -> None:
     async with opened(Watched(StdioEndpoint("no-such-program"))) as connection:
         assert connection.hopeless
         assert connection.reason == "program or folder not found: no-such-program"
+
+
+@pytest.mark.parametrize(("code", "was_refused"), [(types.METHOD_NOT_FOUND, True), (types.INTERNAL_ERROR, False)])
+async def test_a_server_that_knows_no_handshake_is_told_from_one_in_trouble(code: int, *, was_refused: bool) -> None:
+    async def refuse(ctx: ServerRequestContext[Any], call_next: CallNext) -> HandlerResult:
+        if ctx.method == "initialize":
+            raise MCPError(code, "not this way")
+        return await call_next(ctx)
+
+    server = Changing("a")
+    server.middleware.append(refuse)
+    async with opened(Watched(server.endpoint, era="2025-11-25")) as connection:
+        assert (connection.state, connection.reason) == ("closed", "not this way")
+        assert (connection.was_refused, connection.hopeless) == (was_refused, False)
 
 
 async def test_opening_is_given_up_after_its_timeout_and_says_so() -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from tests.servers.changing import Changing
 from tests.servers.embedded import FOREVER
+from tests.servers.telling import Telling
 from tests.unit.pool.watched import POLICY, Watched, opened
 from trunkline.policy import Era
 
@@ -177,3 +178,33 @@ async def test_a_change_that_the_server_does_not_tell_of_is_found_at_the_next_re
         await anyio.sleep(42.0)
 
         assert watched.listings == [["a"], ["a", "b"]]
+
+
+@ERAS
+async def test_changes_of_prompts_and_resources_are_passed_on_and_the_tools_alone_are_listed_again(era: Era) -> None:
+    server = Telling()
+    watched = Watched(server.endpoint, era=era)
+    async with opened(watched):
+        await anyio.sleep(1.0)
+        await server.relist("prompts")
+        await server.relist("resources")
+        await anyio.sleep(0.01)
+        assert watched.changes == [("prompts", None), ("resources", None)]
+        await server.change("b")
+        await anyio.sleep(0.01)
+
+    assert len(watched.changes) == 2
+    assert watched.listings[-1] == ["b"]
+
+
+async def test_every_listing_may_have_changed_while_a_subscription_was_lost_and_none_before_the_first() -> None:
+    server = Telling()
+    watched = Watched(server.endpoint, era="2026-07-28")
+    async with opened(watched):
+        await anyio.sleep(10.0)
+        assert (watched.changes, watched.listings) == ([], [["a"], ["a"]])
+        server.stop_telling()
+        await anyio.sleep(2.0)
+
+        assert watched.changes == [("prompts", None), ("resources", None)]
+        assert watched.listings == [["a"]] * 3

@@ -2,52 +2,32 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import Any
 
 import anyio
 import pytest
-from mcp_types import ListResourcesResult, PaginatedRequestParams, ServerCapabilities, TextContent
+from mcp_types import ServerCapabilities
 
 from tests.servers.changing import Changing
 from tests.servers.embedded import FOREVER, Embedded, a_call
+from tests.servers.telling import Telling
 from tests.servers.watching import Record
-from trunkline import ConnectionLost, PoolPolicy, ServerPolicy, ServerUnavailable, ToolResult
-from trunkline.call import Delivery
-from trunkline.events import AttemptFinished, ConnectFailed, ConnectionEnded, ConnectionOpened, ConnectStarted
-from trunkline.pool.pool import Pool
-from trunkline.testing.scripted_server import ScriptedServer, die, fail, slow
+from tests.unit.pool.pools import POLICY, a_pool, running, said
+from trunkline import ServerUnavailable, ToolRefused
+from trunkline.events import (
+    AttemptFinished,
+    ConnectFailed,
+    ConnectionEnded,
+    ConnectionOpened,
+    ConnectStarted,
+    ListingChanged,
+    ResourceUpdated,
+)
+from trunkline.policy import Era
 
 pytestmark = [pytest.mark.anyio, pytest.mark.requirement("SEED-RES-1")]
 
-POLICY = ServerPolicy(pool=PoolPolicy(base=0.5, cap=4.0, connect_timeout=5.0, patience=10.0, grace=3.0))
-
-
-def a_pool(
-    server: Embedded | ScriptedServer | Changing, record: Record, policy: ServerPolicy = POLICY, **more: Any
-) -> Pool:
-    return Pool("s", server.endpoint, policy, emit=record, on_listing=lambda _tools: None, rng=random.Random(5), **more)
-
-
-@asynccontextmanager
-async def running(pool: Pool) -> AsyncGenerator[Pool, None]:
-    """A pool that is closed at the end, and closes in time."""
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(pool.run)
-        yield pool
-        pool.close()
-        tasks.cancel_scope.deadline = anyio.current_time() + 60
-    assert pool.statistics().ready == 0
-
-
-def said(result: object) -> str:
-    assert isinstance(result, ToolResult)
-    (content,) = result.content
-    assert isinstance(content, TextContent)
-    return content.text
+ERAS = pytest.mark.parametrize("era", ["2025-11-25", "2026-07-28"])
 
 
 async def test_a_call_waits_for_the_first_connection_and_is_served() -> None:
@@ -236,47 +216,6 @@ async def test_the_era_that_is_configured_is_the_one_that_is_spoken() -> None:
         assert pool.era == "2025-11-25"
 
 
-async def test_an_attempt_is_told_with_everything_that_is_known_of_it() -> None:
-    server, record = ScriptedServer(slow(2.0)), Record()
-    async with running(a_pool(server, record, replica="s#2")) as pool:
-        await anyio.sleep(1.0)
-        call = a_call("read")
-        await pool.send(call)
-
-    (attempt,) = record.of(AttemptFinished)
-    assert attempt == AttemptFinished(
-        at=3.0,
-        call_id="1",
-        method="tools/call",
-        name="s_read",
-        domain="d",
-        server="s",
-        replica="s#2",
-        outcome="ok",
-        duration=2.0,
-        delivery=Delivery.ANSWERED,
-    )
-    assert call.server_time == 2.0
-    assert record.of(ConnectStarted) == [ConnectStarted(0.0, "s", "s#2")]
-
-
-async def test_the_outcome_of_an_attempt_tells_a_tools_failure_from_a_lost_connection_and_from_an_answer() -> None:
-    server, record = ScriptedServer(fail, die), Record()
-    server.add_request_handler("resources/list", PaginatedRequestParams, no_resources)
-    async with running(a_pool(server, record, replace(POLICY, era="2025-11-25"))) as pool:
-        await pool.send(a_call("read"))
-        listing = replace(a_call("read"), method="resources/list")
-        assert isinstance(await pool.send(listing), ListResourcesResult)
-        with pytest.raises(ConnectionLost):
-            await pool.send(a_call("read"))
-
-    assert [attempt.outcome for attempt in record.of(AttemptFinished)] == ["tool_error", "ok", "ConnectionLost"]
-
-
-async def no_resources(_context: object, _params: object) -> ListResourcesResult:
-    return ListResourcesResult(resources=[])
-
-
 async def test_a_sign_of_life_is_asked_of_every_connection_that_takes_calls() -> None:
     server, record = Changing("a"), Record()
     server.answers_after = 1.0
@@ -315,3 +254,70 @@ async def test_callers_that_wait_have_an_address_tried_ten_times_a_second() -> N
         assert anyio.current_time() == pytest.approx(POLICY.pool.patience, abs=0.2)
 
     assert 90 <= len(record.of(ConnectFailed)) <= 110
+
+
+@ERAS
+async def test_changes_of_listings_and_updates_of_resources_are_told_with_their_place(era: Era) -> None:
+    server, record = Telling(), Record()
+    pool = a_pool(server, record, replace(POLICY, era=era), replica="s#2")
+    pool.watched.set("file:///a", wanted=True)
+    async with running(pool):
+        await anyio.sleep(3.0)
+        await server.relist("prompts")
+        await server.relist("resources")
+        await server.change("b")
+        await server.update("file:///a")
+        await anyio.sleep(0.01)
+
+    told = record.of(ListingChanged) + record.of(ResourceUpdated)
+    assert told == [
+        ListingChanged(3.0, "s", "s#2", "prompts"),
+        ListingChanged(3.0, "s", "s#2", "resources"),
+        ResourceUpdated(3.0, "s", "s#2", "file:///a"),
+    ]
+
+
+async def test_every_listing_may_have_changed_while_there_was_no_connection_and_only_then() -> None:
+    server, record = Telling(), Record()
+    policy = replace(POLICY, era="2025-11-25", pool=replace(POLICY.pool, connections=2))
+    async with running(a_pool(server, record, policy)) as pool:
+        await anyio.sleep(3.0)
+        pool._ledger.connections[0].retire("replaced")
+        await anyio.sleep(3.0)
+        assert record.of(ListingChanged) == []
+        pool.replace("replaced")
+        await anyio.sleep(3.0)
+
+    assert len(record.of(ConnectionOpened)) == 5
+    assert [event.listing for event in record.of(ListingChanged)] == ["prompts", "resources"]
+
+
+async def test_the_tools_are_told_to_whoever_wants_to_know_at_each_connection() -> None:
+    listings = list[list[str]]()
+    server = Changing("a", "b")
+    pool = a_pool(server, Record(), on_listing=lambda tools: listings.append([tool.name for tool in tools]))
+    async with running(pool):
+        await pool.wait_ready(a_call())
+        assert listings == [["a", "b"]]
+
+
+async def test_a_call_that_must_not_be_made_any_more_is_refused_once_a_connection_is_there() -> None:
+    server, record = Embedded(), Record()
+    server.delay = 2.0
+    asked = list[tuple[str, str]]()
+
+    def recheck(server_name: str, target: str) -> None:
+        assert anyio.current_time() == pytest.approx(2.0, abs=0.1)
+        asked.append((server_name, target))
+        if len(asked) == 1:
+            raise ToolRefused("it is another one now")
+
+    call = a_call(seconds=0.0)
+    call.recheck = recheck
+    async with running(a_pool(server, record)) as pool:
+        with pytest.raises(ToolRefused):
+            await pool.send(call)
+        assert (call.attempts, pool.statistics().in_flight, record.of(AttemptFinished)) == (0, 0, [])
+        assert said(await pool.send(call)) == "waited 0 s"
+
+    assert asked == [("s", "wait")] * 2

@@ -1,4 +1,4 @@
-"""A connection under observation: its states and its listings, and a task that runs it."""
+"""A connection under observation: its states, its listings and what else it tells, and a task that runs it."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from mcp_types import Tool
 from trunkline import PoolPolicy, ServerPolicy
 from trunkline.endpoint import Endpoint
 from trunkline.policy import Era
+from trunkline.pool import subscribing
 from trunkline.pool.connection import Connection
 from trunkline.transport.authorization.authorizing import Authorization
+from trunkline.transport.changes import Listing
 from trunkline.transport.era import PinnedEra
 from trunkline.transport.opening import SessionSettings
 
@@ -21,11 +23,18 @@ POLICY = ServerPolicy(pool=PoolPolicy(connect_timeout=5.0, grace=3.0), refresh=1
 
 
 class Watched:
-    """A connection, its states and its listings."""
+    """A connection, its states, its listings and the changes it was told of."""
 
-    def __init__(self, endpoint: Endpoint, policy: ServerPolicy = POLICY, era: Era = "auto") -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        policy: ServerPolicy = POLICY,
+        era: Era = "auto",
+        resources: subscribing.Watched | None = None,
+    ) -> None:
         self.states: list[str] = []
         self.listings: list[list[str]] = []
+        self.changes: list[tuple[Listing, str | None]] = []
         self.pinned = PinnedEra()
         pool = policy.pool
         rng = random.Random(1)
@@ -38,8 +47,9 @@ class Watched:
             on_ready=lambda ready: self.states.append(f"told {ready.state}"),
             on_change=lambda: self.states.append(self.connection.state),
             on_listing=self.note,
-            on_changed=lambda _listing, _uri: None,
+            on_changed=lambda listing, uri: self.changes.append((listing, uri)),
             rng=random.Random(1),
+            watched=resources,
         )
 
     def note(self, tools: Sequence[Tool]) -> None:

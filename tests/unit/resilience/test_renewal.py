@@ -20,6 +20,7 @@ def test_nothing_is_fetched_before_somebody_wants_a_token() -> None:
     assert fresh.next_fetch(is_wanted=False) == inf
     assert fresh.next_fetch(is_wanted=True) == -inf
     assert not fresh.is_good(0.0)
+    assert repr(fresh) == "<Renewal [0 failures, 0 refusals in a row]>"
 
 
 @given(seed=st.integers(), asked=st.floats(0, 1e6), lifetime=st.floats(2.0, 1e6))
@@ -67,6 +68,17 @@ def test_failed_fetches_are_made_less_and_less_often_up_to_a_minute() -> None:
         now = found.may_fetch_at
     for times, pause in enumerate(pauses):
         assert 0.5 * min(2.0**times, 60.0) <= pause <= min(2.0**times, 60.0)
+
+
+def test_processes_that_failed_together_do_not_all_ask_again_at_once() -> None:
+    again = []
+    for seed in range(50):
+        found = renewal(seed)
+        found.failed(0.0)
+        again.append(found.may_fetch_at)
+    assert min(again) < 0.55
+    assert max(again) > 0.95
+    assert len(set(again)) == 50
 
 
 def test_a_success_forgets_the_failures() -> None:
@@ -128,6 +140,16 @@ def test_a_token_that_is_taken_again_ends_the_pauses() -> None:
     found.granted(0.2, 0.2, 60.0)
     found.accepted()
     assert repr(found) == "<Renewal [0 failures, 0 refusals in a row]>"
+
+
+def test_what_was_refused_is_fetched_again_by_who_wants_it_only() -> None:
+    found = renewal()
+    found.failed(-100.0)
+    found.granted(0.0, 0.0, 60.0)
+    assert found.refused(1.0)
+    assert found.next_fetch(is_wanted=False) == inf
+    assert found.next_fetch(is_wanted=True) == -inf
+    assert repr(found) == "<Renewal [0 failures, 1 refusals in a row]>"
 
 
 @given(lifetime=st.floats(0.0, 1.0), took=st.floats(0.0, 30.0))
