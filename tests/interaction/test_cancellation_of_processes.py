@@ -103,8 +103,10 @@ async def until_at_rest(client: EnhancedMCPClient) -> None:
     assert (pool.in_flight, pool.waiting, admission.in_flight, admission.waiting) == (0, 0, 0, 0)
     # The standing subscription to listings is meant to stay, and the listing that follows its start takes a moment.
     await eventually(lambda: all(wire.startswith("listen-") for wire in dispatcher._wires), within=SOON)
+    piped = dispatcher._inner
+    assert piped._answers._awaited == {}
     with anyio.fail_after(SOON):
-        while len(dispatcher._inner._write_stream):
+        while len(piped._outbox):
             await anyio.lowlevel.checkpoint()
 
 
