@@ -1,4 +1,4 @@
-"""The same promise over a real pipe to a real process: cancelled at any step, a call leaves nothing behind.
+"""The same promise to a real process, over a real pipe or socket: cancelled at any step, a call leaves nothing behind.
 
 Real time, on asyncio, whose cancellation is delivered otherwise than trio's: a task that is woken already is cancelled
 all the same.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Coroutine
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any, Literal
 
 import anyio
@@ -18,16 +18,22 @@ import pytest
 from tests.interaction.stepping import Moment, stepped
 from tests.resilience.storms import child_pids
 from tests.servers.watching import eventually
-from trunkline import EnhancedMCPClient, HealthPolicy, ServerPolicy, ServerSettings, StdioEndpoint, ToolResult
+from trunkline import EnhancedMCPClient, HealthPolicy, ServerPolicy, ServerSettings, ToolResult
 from trunkline.bus import EventBus
+from trunkline.endpoint import Endpoint
 from trunkline.events import CallFinished, CallStarted, Event
 from trunkline.policy import Era
-from trunkline.testing.processes import stdio_command
+from trunkline.testing.processes import faulty_http, faulty_stdio
+from trunkline.transport.http_connection import HttpConnection
+from trunkline.transport.http_connections import _MOST
+from trunkline.transport.piped import PipedCalls
 
 pytestmark = [pytest.mark.anyio, pytest.mark.requirement("R9"), pytest.mark.integration]
 
 Way = Literal["scope", "task"]
 """Cancelled by anyio's cancel scope, or by asyncio's own `task.cancel()`."""
+
+Over = Literal["stdio", "http"]
 
 MOST_STEPS = 60
 SOON = 5.0
@@ -58,12 +64,15 @@ def telling(client: EnhancedMCPClient) -> Coroutine[Any, Any, ToolResult]:
 
 
 @asynccontextmanager
-async def served(era: Era, events: list[Event]) -> AsyncGenerator[EnhancedMCPClient, None]:
-    """A client of one child process."""
-    command, arguments = stdio_command(era=era)
+async def served(over: Over, era: Era, events: list[Event]) -> AsyncGenerator[EnhancedMCPClient, None]:
+    """A client of one process."""
     policy = ServerPolicy(trust_annotations=True, era=era, health=HealthPolicy(enabled=False))
-    settings = ServerSettings("s", StdioEndpoint(command, tuple(arguments)), policy)
-    async with EnhancedMCPClient([settings], bus=EventBus([events.append])) as client:
+    async with AsyncExitStack() as stack:
+        endpoint: Endpoint = faulty_stdio(era=era)
+        if over == "http":
+            endpoint = (await stack.enter_async_context(faulty_http(era=era))).endpoint
+        settings = ServerSettings("s", endpoint, policy)
+        client = await stack.enter_async_context(EnhancedMCPClient([settings], bus=EventBus([events.append])))
         await client.list_tools()
         yield client
 
@@ -103,23 +112,37 @@ async def until_at_rest(client: EnhancedMCPClient) -> None:
     assert (pool.in_flight, pool.waiting, admission.in_flight, admission.waiting) == (0, 0, 0, 0)
     # The standing subscription to listings is meant to stay, and the listing that follows its start takes a moment.
     await eventually(lambda: all(wire.startswith("listen-") for wire in dispatcher._wires), within=SOON)
-    piped = dispatcher._inner
-    assert piped._answers._awaited == {}
-    with anyio.fail_after(SOON):
-        while len(piped._outbox):
-            await anyio.lowlevel.checkpoint()
+    short_way = dispatcher._inner
+    if isinstance(short_way, PipedCalls):
+        assert short_way._answers._awaited == {}
+        with anyio.fail_after(SOON):
+            while len(short_way._outbox):
+                await anyio.lowlevel.checkpoint()
+    else:
+        connections: Any = short_way._transport
+
+        def idle() -> set[HttpConnection]:
+            return {each for kept in connections._idle.values() for each in kept}
+
+        def are_accounted_for() -> bool:
+            """Whether each turn has its connection, of which one is the standing stream that tells of changes."""
+            used = len(connections._open - idle())
+            return used <= 1 and connections._turns.value + used == _MOST
+
+        await eventually(are_accounted_for, within=SOON)
 
 
 @pytest.mark.parametrize("way", ["scope", "task"])
 @pytest.mark.parametrize("moment", ["falling asleep", "waking up"])
 @pytest.mark.parametrize("call", [quick, long, telling])
+@pytest.mark.parametrize("over", ["stdio", "http"])
 async def test_cancelling_a_call_to_a_process_at_any_step_leaks_nothing(
-    era: Era, call: Callable[[EnhancedMCPClient], Coroutine[Any, Any, ToolResult]], moment: Moment, way: Way
+    over: Over, era: Era, call: Callable[[EnhancedMCPClient], Coroutine[Any, Any, ToolResult]], moment: Moment, way: Way
 ) -> None:
     events: list[Event] = []
     children = len(child_pids("faulty_stdio"))
     with anyio.fail_after(60):
-        async with served(era, events) as client:
+        async with served(over, era, events) as client:
             await quick(client)
             baseline = asyncio.all_tasks()
             for step in range(1, MOST_STEPS):
@@ -128,7 +151,7 @@ async def test_cancelling_a_call_to_a_process_at_any_step_leaks_nothing(
                 result = await quick(client)
                 assert not result.is_error
                 assert client.fleet.stacks["s"].replicas[0].pool.statistics().ready == 1
-                assert len(child_pids("faulty_stdio")) == children + 1
+                assert len(child_pids("faulty_stdio")) == children + (over == "stdio")
                 if not reached:
                     break
             else:
