@@ -104,6 +104,16 @@ async def test_a_session_that_has_ended_has_nobody_answered() -> None:
     assert answer.status_code == 404
 
 
+async def test_a_session_that_is_left_alone_ends() -> None:
+    async with gateway("lab", settings=GatewaySettings(limits=LimitsPolicy(session_idle=0.2))) as (_infra, client):
+        session = Session(client)
+        await session.begin()
+        await anyio.sleep(1.0)
+        answer = await session.post({"id": 2, **CALL})
+
+    assert answer.status_code == 404
+
+
 async def test_a_session_in_use_is_shown_to_the_sdk_before_that_ends_it() -> None:
     limits = LimitsPolicy(session_idle=1.0)
     async with gateway("lab", settings=GatewaySettings(limits=limits)) as (_infra, client):

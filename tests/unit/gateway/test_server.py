@@ -14,6 +14,7 @@ from mcp.server import Server
 from mcp.server.context import ServerRequestContext
 
 from tests.unit.gateway.laboratory import infrastructure, tool
+from trunkline.gateway import announcements
 from trunkline.gateway.server import build_server
 from trunkline.policy import CachePolicy, ToolPolicy
 
@@ -161,6 +162,29 @@ async def test_a_handshake_client_hears_of_changed_tools() -> None:
         with anyio.fail_after(5):
             await heard.wait()
         assert [found.name for found in (await client.list_tools()).tools] == ["lab_echo", "lab_more"]
+
+
+async def test_streams_beyond_the_limit_are_refused_and_the_room_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(announcements, "_STREAMS", 2)
+    async with (
+        infrastructure("lab") as infra,
+        Client(build_server(infra), mode="2026-07-28") as client,
+        client.listen(tools_list_changed=True),
+    ):
+        async with client.listen(tools_list_changed=True):
+            with pytest.raises(MCPError, match="limit"):
+                await client.listen(tools_list_changed=True).__aenter__()
+        with anyio.fail_after(5):
+            while not await is_let_in(client):  # noqa: ASYNC110 - nobody tells when there is room again
+                await anyio.sleep(0.01)
+
+
+async def is_let_in(client: Client) -> bool:
+    try:
+        async with client.listen(tools_list_changed=True):
+            return True
+    except MCPError:
+        return False
 
 
 async def test_a_stateless_client_that_listens_hears_of_what_it_asked_for_and_of_nothing_else() -> None:
