@@ -70,7 +70,7 @@ class Keeper:
             await connection.settled.wait()
             if connection.ready_at is not None:
                 await connection.ended.wait()
-                self._lost(connection)
+                self._lost(connection, connection.ready_at)
                 if anyio.current_time() - connection.ready_at >= _SHORT_LIFE:
                     continue
             if not self._ledger.is_closing:
@@ -89,7 +89,7 @@ class Keeper:
         self._on_settled()
         self._emit(ConnectionOpened(now, self._server, self._replica, connection.era, now - started))
 
-    def _lost(self, connection: Connection) -> None:
+    def _lost(self, connection: Connection, ready_at: float) -> None:
         now, ready = anyio.current_time(), self._ledger.ready
         if not ready:
             self._outage.lost(connection.reason, now)
@@ -102,7 +102,7 @@ class Keeper:
                 in_flight=connection.in_flight_at_end,
                 ready=ready,
                 deliberate=connection.was_retired,
-                lasted=0.0 if connection.ready_at is None else now - connection.ready_at,
+                lasted=now - ready_at,
             )
         )
 

@@ -104,6 +104,7 @@ async def test_an_attempt_is_a_span_below_its_call_and_ends_with_what_became_of_
     place = (told["trunkline.server"], told["trunkline.replica"], told["mcp.protocol.version"])
     assert place == ("s", "s#2", "2026-07-28")
     assert "error.type" not in told
+    assert (told["trunkline.outcome"], failed["trunkline.outcome"]) == ("ok", "ServerError")
     assert (failed["error.type"], failed["rpc.response.status_code"]) == ("-32000", "-32000")
     assert failures == []
     attempts = record.of(AttemptFinished)

@@ -58,11 +58,15 @@ class Handshakes:
     def __init__(self, server: Changing, *, takes: float = 0.0) -> None:
         self.at: list[float] = []
         self.told: list[str] = []
+        """The contexts in which they were sent."""
+        self.probes = 0
+        """How often it was asked for its era instead."""
         self.is_over = False
         self._takes = takes
         server.middleware.append(self._shake)
 
     async def _shake(self, ctx: ServerRequestContext[Any], call_next: CallNext) -> HandlerResult:
+        self.probes += ctx.method == "server/discover"
         if ctx.method == "initialize":
             self.at.append(anyio.current_time())
             self.told.append(WHERE.get())
@@ -135,6 +139,7 @@ async def test_nobody_has_one_before_the_pool_runs_and_after_it_was_closed() -> 
     async with running(pool):
         await answered(pool, "Ada")
         pool.close()
+        pool.replace("replaced by a probe that came too late")
         assert await pool.own.find(a_call_for("Ada")) is None
     assert (server.opened, server.open_now) == (1 + 1, 0)
 
@@ -158,6 +163,18 @@ async def test_a_server_that_knows_no_handshake_is_asked_again_after_five_minute
             await anyio.sleep(started + at - anyio.current_time())
             assert said(await pool.send(a_call_for("Ada", "a"))) == "a"
         assert [at - started for at in handshakes.at] == [pytest.approx(0.0, abs=0.1), pytest.approx(301.0, abs=0.1)]
+
+
+async def test_what_the_shared_ones_know_of_the_era_is_not_forgotten_for_it() -> None:
+    server = Changing("a")
+    handshakes = Handshakes(server)
+    handshakes.is_over = True
+    async with running(a_pool(server, Record(), replace(POLICY, era="auto"))) as pool:
+        await pool.send(a_call_for("Ada", "a"))
+        await anyio.sleep(2.0)
+        pool.replace("replaced by the test")
+        await pool.send(a_call("a"))
+        assert (len(handshakes.at), handshakes.probes) == (1, 1)
 
 
 async def test_a_call_that_got_none_of_its_own_goes_over_the_shared_one_of_that_moment() -> None:
@@ -409,7 +426,9 @@ async def test_a_connection_is_not_opened_in_the_context_of_the_call_that_happen
     assert handshakes.told == ["in the pool"] * 3
 
 
-async def test_what_it_has_listed_and_that_it_changed_is_told_by_the_shared_ones_alone() -> None:
+async def test_what_it_has_listed_and_that_it_changed_is_told_by_the_shared_ones_alone(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     server, record, listings, told = Telling(), Record(), list[object](), list[float]()
     pool = a_pool(server, record, POLICY, on_listing=listings.append)
     pool.on_ready = told.append
@@ -425,6 +444,7 @@ async def test_what_it_has_listed_and_that_it_changed_is_told_by_the_shared_ones
         assert (len(listings), len(told)) == (1, 1)
 
     assert record.of(ListingChanged) + record.of(ResourceUpdated) == []
+    assert caplog.records == []
 
 
 async def test_a_call_that_is_cancelled_while_its_connection_opens_leaves_it_to_the_next() -> None:

@@ -52,6 +52,12 @@ def waves(answered: int) -> Waves:
     return found
 
 
+def test_before_anything_failed_there_is_nothing_to_share() -> None:
+    assert (
+        repr(waves(answered=2)) == "<Waves [2 answered since the last, <Wave [0 more may share what one of it paid]>]>"
+    )
+
+
 def test_requests_under_way_when_the_first_of_them_failed_are_one_wave() -> None:
     failing = waves(answered=0)
     assert len({failing.of(sent=1.0 + number / 100, now=2.0 + number / 100) for number in range(50)}) == 1
