@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import anyio
-from anyio.abc import TaskStatus
 from mcp import MCPError
-from mcp.shared.dispatcher import CallOptions, Dispatcher, OnNotify, OnNotifyIntercept, OnRequest, coerce_request_id
+from mcp.shared.dispatcher import CallOptions, Dispatcher, coerce_request_id
 from mcp.shared.message import SessionMessage
 from mcp.shared.transport_context import TransportContext
 from mcp_types import (
@@ -104,20 +103,9 @@ class PipedCalls(ShortWay):
             raise _closed()
         return result_in(awaited.message)
 
-    async def run(
-        self,
-        on_request: OnRequest,
-        on_notify: OnNotify,
-        on_notify_intercept: OnNotifyIntercept | None = None,
-        *,
-        task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED,
-    ) -> None:
-        """Drive the SDK's receive loop; its end is the end of all calls under way."""
-        try:
-            await super().run(on_request, on_notify, on_notify_intercept, task_status=task_status)
-        finally:
-            self._has_ended = True
-            self._answers.end()
+    def _ended(self) -> None:
+        self._has_ended = True
+        self._answers.end()
 
 
 def _closed() -> MCPError:

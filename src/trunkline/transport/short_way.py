@@ -9,30 +9,22 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
-import anyio
-from anyio.abc import TaskStatus
 from mcp import MCPError
 from mcp.shared._otel import inject_trace_context
-from mcp.shared.dispatcher import CallOptions, Dispatcher, OnNotify, OnNotifyIntercept, OnRequest
-from mcp.shared.transport_context import TransportContext
+from mcp.shared.dispatcher import CallOptions
 from mcp_types import PARSE_ERROR, JSONRPCError, JSONRPCMessage, JSONRPCResponse
 
 from trunkline.transport.wire import CURRENT_WIRE, Wire
+from trunkline.transport.wrapping import WrappingDispatcher
 
 __all__ = ["ShortWay", "result_in"]
 
 
-class ShortWay(Dispatcher[TransportContext]):
+class ShortWay(WrappingDispatcher):
     """Makes calls of tools itself where it can, and leaves everything else to the SDK's dispatcher.
 
     A call whose progress or log somebody wants to hear of is left to it too: both come beside the answer.
     """
-
-    def __init__(self, inner: Dispatcher[TransportContext]) -> None:
-        self._inner = inner
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} before {self._inner!r}>"
 
     async def send_raw_request(
         self, method: str, params: Mapping[str, Any] | None, opts: CallOptions | None = None
@@ -47,7 +39,7 @@ class ShortWay(Dispatcher[TransportContext]):
             result = await self._call(message, opts, wire)
             if result is not None:
                 return result
-        return await self._inner.send_raw_request(method, params, opts)
+        return await super().send_raw_request(method, params, opts)
 
     @abstractmethod
     async def _call(self, message: Mapping[str, Any], opts: CallOptions, wire: Wire) -> dict[str, Any] | None:
@@ -56,21 +48,6 @@ class ShortWay(Dispatcher[TransportContext]):
         Raises:
             MCPError: As the SDK's dispatcher and transport do, with the codes and words that `faults` knows.
         """
-
-    async def notify(self, method: str, params: Mapping[str, Any] | None, opts: CallOptions | None = None) -> None:
-        """Send a notification; as the SDK's."""
-        await self._inner.notify(method, params, opts)
-
-    async def run(
-        self,
-        on_request: OnRequest,
-        on_notify: OnNotify,
-        on_notify_intercept: OnNotifyIntercept | None = None,
-        *,
-        task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED,
-    ) -> None:
-        """Drive the SDK's receive loop."""
-        await self._inner.run(on_request, on_notify, on_notify_intercept, task_status=task_status)
 
 
 def result_in(answer: JSONRPCMessage | None) -> dict[str, Any]:

@@ -14,9 +14,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Final
 
-import anyio
-from anyio.abc import TaskStatus
-from mcp.shared.dispatcher import CallOptions, Dispatcher, OnNotify, OnNotifyIntercept, OnRequest
+from mcp.shared.dispatcher import CallOptions, Dispatcher
 from mcp.shared.transport_context import TransportContext
 from mcp_types import (
     CLIENT_CAPABILITIES_META_KEY,
@@ -26,6 +24,7 @@ from mcp_types import (
 )
 
 from trunkline.call import Delivery
+from trunkline.transport.wrapping import WrappingDispatcher
 
 __all__ = ["CURRENT_WIRE", "REQUEST_HEADER", "WIRE_EXTENSION", "TrackingDispatcher", "Wire", "Wires", "hear_log"]
 
@@ -69,7 +68,7 @@ CURRENT_WIRE: ContextVar[Wire | None] = ContextVar("trunkline_wire", default=Non
 """The record for the next request this task sends."""
 
 
-class TrackingDispatcher(Dispatcher[TransportContext]):
+class TrackingDispatcher(WrappingDispatcher):
     """Gives every request an unguessable id and a `Wire`, and says when the connection has ended.
 
     The ids are random so that a server that answers with a wrong id (its last one, one too many) cannot answer some
@@ -86,7 +85,7 @@ class TrackingDispatcher(Dispatcher[TransportContext]):
         on_end: Callable[[], None],
     ) -> None:
         """Stand before `inner`; `latest` is given the arguments of each call."""
-        self._inner = inner
+        super().__init__(inner)
         self._wires = wires
         self._rng = rng
         self._latest = latest
@@ -111,28 +110,12 @@ class TrackingDispatcher(Dispatcher[TransportContext]):
             params = _declaring(wire.capabilities, wire.log_level, method, params)
         self._wires[str(request_id)] = wire
         try:
-            return await self._inner.send_raw_request(method, params, options)
+            return await super().send_raw_request(method, params, options)
         finally:
             self._wires.pop(str(request_id), None)
 
-    async def notify(self, method: str, params: Mapping[str, Any] | None, opts: CallOptions | None = None) -> None:
-        """Send a notification; as the SDK's."""
-        await self._inner.notify(method, params, opts)
-
-    async def run(
-        self,
-        on_request: OnRequest,
-        on_notify: OnNotify,
-        on_notify_intercept: OnNotifyIntercept | None = None,
-        *,
-        task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED,
-    ) -> None:
-        """Drive the receive loop until the connection ends, then say so."""
-        try:
-            await self._inner.run(on_request, on_notify, on_notify_intercept, task_status=task_status)
-        finally:
-            # Synchronous, so that no later call can be handed to a dead connection.
-            self._on_end()
+    def _ended(self) -> None:
+        self._on_end()
 
 
 def _declaring(

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
 import pytest
-from anyio.abc import TaskGroup, TaskStatus
+from anyio.abc import TaskGroup
 from mcp import MCPError
-from mcp.shared.dispatcher import CallOptions, Dispatcher, OnNotify, OnNotifyIntercept, OnRequest
 from mcp.shared.message import SessionMessage
-from mcp.shared.transport_context import TransportContext
 from mcp_types import (
     CONNECTION_CLOSED,
     INVALID_PARAMS,
@@ -23,38 +21,13 @@ from mcp_types import (
     JSONRPCResponse,
 )
 
+from tests.unit.transport.standing_in import StandIn
 from trunkline.transport.outbox import Outbox
 from trunkline.transport.piped import Answers, PipedCalls
 
 pytestmark = pytest.mark.anyio
 
 PARAMS = {"name": "echo", "arguments": {"text": "hello"}}
-
-
-class Inner(Dispatcher[TransportContext]):
-    """Runs until it is told that the connection has ended."""
-
-    def __init__(self) -> None:
-        self.ends = anyio.Event()
-
-    async def send_raw_request(
-        self, method: str, params: Mapping[str, Any] | None, opts: CallOptions | None = None
-    ) -> dict[str, Any]:
-        return {"from": "the SDK"}
-
-    async def notify(self, method: str, params: Mapping[str, Any] | None, opts: CallOptions | None = None) -> None:
-        raise NotImplementedError
-
-    async def run(
-        self,
-        on_request: OnRequest,
-        on_notify: OnNotify,
-        on_notify_intercept: OnNotifyIntercept | None = None,
-        *,
-        task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED,
-    ) -> None:
-        task_status.started()
-        await self.ends.wait()
 
 
 async def nothing(*_: Any) -> Any:
@@ -65,7 +38,7 @@ class Pipe:
     """A connection, and the calls that are made on it."""
 
     def __init__(self, tasks: TaskGroup) -> None:
-        self.inner, self.outbox, self.answers = Inner(), Outbox(), Answers()
+        self.inner, self.outbox, self.answers = StandIn(), Outbox(), Answers()
         self.calls = PipedCalls(self.inner, self.outbox, self.answers)
         self.outcomes: dict[int, Any] = {}
         self._tasks = tasks

@@ -4,59 +4,26 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import Mapping
 from typing import Any
 
 import anyio
 import pytest
-from anyio.abc import TaskStatus
-from mcp.shared.dispatcher import CallOptions, Dispatcher, OnNotify, OnNotifyIntercept, OnRequest
-from mcp.shared.transport_context import TransportContext
+from mcp.shared.dispatcher import CallOptions
 
+from tests.unit.transport.standing_in import StandIn
 from trunkline.call import Delivery
 from trunkline.transport.wire import CURRENT_WIRE, REQUEST_HEADER, TrackingDispatcher, Wire, Wires
 
 pytestmark = pytest.mark.anyio
 
 
-class Peer(Dispatcher[TransportContext]):
-    """The other side of a dispatcher: notes what it is asked, and answers when told to."""
-
-    def __init__(self) -> None:
-        self.asked: list[CallOptions] = []
-        self.notified: list[str] = []
-        self.answers = anyio.Event()
-        self.ends = anyio.Event()
-
-    async def send_raw_request(
-        self, method: str, params: Mapping[str, Any] | None, opts: CallOptions | None = None
-    ) -> dict[str, Any]:
-        self.asked.append(opts or {})
-        await self.answers.wait()
-        return {"method": method}
-
-    async def notify(self, method: str, params: Mapping[str, Any] | None, opts: CallOptions | None = None) -> None:
-        self.notified.append(method)
-
-    async def run(
-        self,
-        on_request: OnRequest,
-        on_notify: OnNotify,
-        on_notify_intercept: OnNotifyIntercept | None = None,
-        *,
-        task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED,
-    ) -> None:
-        task_status.started()
-        await self.ends.wait()
-
-
-def tracking(peer: Peer, wires: Wires, *, ended: list[bool] | None = None) -> TrackingDispatcher:
+def tracking(peer: StandIn, wires: Wires, *, ended: list[bool] | None = None) -> TrackingDispatcher:
     told = [] if ended is None else ended
     return TrackingDispatcher(peer, wires, random.Random(1), latest=deque(), on_end=lambda: told.append(True))
 
 
 async def test_requests_under_way_are_known_by_ids_of_their_own_and_forgotten_after() -> None:
-    peer, wires = Peer(), Wires()
+    peer, wires = StandIn(), Wires()
     dispatcher = tracking(peer, wires)
     async with anyio.create_task_group() as tasks:
         for _ in range(50):
@@ -76,7 +43,7 @@ async def test_requests_under_way_are_known_by_ids_of_their_own_and_forgotten_af
 
 
 async def test_a_request_fills_in_the_record_its_task_has_set() -> None:
-    peer, wires, wire = Peer(), Wires(), Wire()
+    peer, wires, wire = StandIn(), Wires(), Wire()
     token = CURRENT_WIRE.set(wire)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(tracking(peer, wires).send_raw_request, "ping", None)
@@ -87,7 +54,7 @@ async def test_a_request_fills_in_the_record_its_task_has_set() -> None:
 
 
 async def test_a_request_is_not_sent_before_its_transport_says_so() -> None:
-    peer, wire = Peer(), Wire()
+    peer, wire = StandIn(), Wire()
     peer.answers.set()
     token = CURRENT_WIRE.set(wire)
     await tracking(peer, Wires()).send_raw_request("ping", None)
@@ -99,13 +66,13 @@ async def test_a_request_is_not_sent_before_its_transport_says_so() -> None:
 async def test_a_cancelled_request_leaves_no_record() -> None:
     wires = Wires()
     with anyio.move_on_after(0.01):
-        await tracking(Peer(), wires).send_raw_request("ping", None)
+        await tracking(StandIn(), wires).send_raw_request("ping", None)
 
     assert wires == {}
 
 
 async def test_an_id_that_was_given_is_kept_and_so_are_other_options() -> None:
-    peer = Peer()
+    peer = StandIn()
     peer.answers.set()
     opts: CallOptions = {"request_id": 5, "headers": {"x-other": "1"}}
     await tracking(peer, Wires()).send_raw_request("ping", None, opts)
@@ -120,7 +87,7 @@ async def _never(*_arguments: object) -> Any:
 
 
 async def test_the_end_of_a_connection_is_told_however_it_ends() -> None:
-    peer = Peer()
+    peer = StandIn()
     ended: list[bool] = []
     dispatcher = tracking(peer, Wires(), ended=ended)
     async with anyio.create_task_group() as tasks:
@@ -131,13 +98,13 @@ async def test_the_end_of_a_connection_is_told_however_it_ends() -> None:
 
     cancelled: list[bool] = []
     async with anyio.create_task_group() as tasks:
-        await tasks.start(tracking(Peer(), Wires(), ended=cancelled).run, _never, _never)
+        await tasks.start(tracking(StandIn(), Wires(), ended=cancelled).run, _never, _never)
         tasks.cancel_scope.cancel()
     assert cancelled == [True]
 
 
 async def test_notifications_pass_through() -> None:
-    peer = Peer()
+    peer = StandIn()
     await tracking(peer, Wires()).notify("notifications/initialized", None)
 
     assert peer.notified == ["notifications/initialized"]
