@@ -16,6 +16,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from trunkline.gateway.codes import STOPPING
+from trunkline.gateway.intake import replayed
 
 __all__ = ["Admission"]
 
@@ -72,12 +73,7 @@ class Admission:
             if is_request:
                 await _turned_away(scope, asked)(scope, receive, send)
                 return
-        told = [message]
-
-        async def replay() -> Message:
-            return told.pop() if told else await receive()
-
-        if not await self._pass_on(scope, replay, send, self._waiting):
+        if not await self._pass_on(scope, replayed(message, receive), send, self._waiting):
             await _broken_off(_request(message)[1])(scope, receive, send)
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send, among: set[anyio.CancelScope]) -> bool:

@@ -31,6 +31,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from trunkline import clock
 from trunkline.gateway.exchanges import Exchange, Exchanges
+from trunkline.gateway.intake import replayed
 from trunkline.gateway.sessions import DirectSession, DirectSessions
 
 __all__ = ["DirectCalls"]
@@ -66,12 +67,7 @@ class DirectCalls:
         message = await receive()
         call = self._read(scope, message)
         if call is None:
-            told = [message]
-
-            async def replay() -> Message:
-                return told.pop() if told else await receive()
-
-            await self._app(scope, replay, send)
+            await self._app(scope, replayed(message, receive), send)
             return
         session = call.session.key if call.session else None
         exchange = Exchange(Request(scope), call.id, call.params, send, session=session)

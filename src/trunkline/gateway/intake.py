@@ -10,7 +10,7 @@ from __future__ import annotations
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ["Intake"]
+__all__ = ["Intake", "replayed"]
 
 
 class Intake:
@@ -26,10 +26,16 @@ class Intake:
             body = await Request(scope, receive).body()
         except ClientDisconnect:
             return
-        complete: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
-
-        async def replay() -> Message:
-            return complete.pop() if complete else await receive()
-
+        complete: Message = {"type": "http.request", "body": body, "more_body": False}
         headers = [(name, value) for name, value in scope["headers"] if name != b"last-event-id"]
-        await self._app({**scope, "headers": headers}, replay, send)
+        await self._app({**scope, "headers": headers}, replayed(complete, receive), send)
+
+
+def replayed(message: Message, receive: Receive) -> Receive:
+    """What gives this message once more, and then what comes after it."""
+    told = [message]
+
+    async def replay() -> Message:
+        return told.pop() if told else await receive()
+
+    return replay
