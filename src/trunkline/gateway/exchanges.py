@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import anyio
 from anyio.abc import TaskGroup
-from mcp.shared.dispatcher import CallOptions
+from mcp.shared.dispatcher import CallOptions, coerce_request_id
 from mcp.shared.exceptions import NoBackChannelError
 from mcp.shared.jsonrpc_dispatcher import progress_token_from_params
 from mcp.shared.message import ServerMessageMetadata
@@ -137,7 +137,8 @@ class Exchanges:
     def cancel(self, session: str, request_id: RequestId) -> None:
         """Cancel a session's request, if it is one of these. In its era whoever leaves may only have lost touch."""
         for exchange in self._open:
-            if (exchange.session, exchange.request_id) == (session, request_id):
+            # As the SDK has it: clients may say the number of their request as text.
+            if exchange.session == session and coerce_request_id(exchange.request_id) == coerce_request_id(request_id):
                 exchange.scope.cancel()
 
     @asynccontextmanager

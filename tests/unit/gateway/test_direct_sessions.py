@@ -162,7 +162,8 @@ async def waiting() -> AsyncIterator[tuple[Waiting, Session]]:
         yield waits, session
 
 
-async def test_a_call_that_its_client_cancels_ends() -> None:
+@pytest.mark.parametrize("said", [2, "2"], ids=repr)
+async def test_a_call_that_its_client_cancels_ends(said: int | str) -> None:
     answers = []
     async with waiting() as (waits, session), anyio.create_task_group() as tasks:
 
@@ -173,7 +174,7 @@ async def test_a_call_that_its_client_cancels_ends() -> None:
         await waits.has_begun.wait()
         await session.post({"method": "notifications/cancelled", "params": {"requestId": 3}})
         assert not waits.has_ended.is_set()
-        accepted = await session.post({"method": "notifications/cancelled", "params": {"requestId": 2}})
+        accepted = await session.post({"method": "notifications/cancelled", "params": {"requestId": said}})
         await waits.has_ended.wait()
 
     assert accepted.status_code == 202
