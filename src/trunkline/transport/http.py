@@ -24,7 +24,7 @@ from trunkline.transport.authorization.authorizing import Authorization
 from trunkline.transport.http_connections import HttpConnections
 from trunkline.transport.network import describe
 from trunkline.transport.outbox import InContext, Outbox
-from trunkline.transport.posted import PostedCalls
+from trunkline.transport.posted import PostedCalls, read_bounded
 from trunkline.transport.retry_after import parse_retry_after
 from trunkline.transport.wire import REQUEST_HEADER, WIRE_EXTENSION, Wire, Wires
 
@@ -111,18 +111,13 @@ class IsolatingTransport(httpx2.AsyncBaseTransport):
         status, headers = response.status_code, response.headers.copy()
         for name in ("content-encoding", "content-length", "transfer-encoding"):
             headers.pop(name, None)
-        body = bytearray()
         try:
-            async for piece in response.aiter_bytes():
-                body += piece
-                if len(body) > MAX_MESSAGE:
-                    body.clear()
-                    break
+            body = await read_bounded(response, MAX_MESSAGE)
         except (httpx2.StreamError, httpx2.DecodingError) as error:
             return httpx2.Response(status, headers=headers, stream=_LostBody(error), request=request)
         finally:
             await response.aclose()
-        content = bytes(body) if status != 200 or _answers(bytes(body), request_id) else b""
+        content = body if status != 200 or _answers(body, request_id) else b""
         return httpx2.Response(status, headers=headers, content=content, request=request)
 
     async def _send_and_forget(self, request: httpx2.Request) -> httpx2.Response:

@@ -32,7 +32,7 @@ from trunkline.transport.retry_after import parse_retry_after
 from trunkline.transport.short_way import ShortWay, result_in
 from trunkline.transport.wire import REQUEST_HEADER, WIRE_EXTENSION, Wire
 
-__all__ = ["PostedCalls"]
+__all__ = ["PostedCalls", "read_bounded"]
 
 _ACCEPTED: Final = "application/json, text/event-stream"
 _STAND_INS: Final = {404: (METHOD_NOT_FOUND, "Not Found")}
@@ -111,15 +111,10 @@ class PostedCalls(ShortWay):
 
     async def _whole(self, response: httpx2.Response) -> JSONRPCMessage | None:
         """The message that a body is; None where it is none, or too large to hold."""
-        body = bytearray()
         try:
-            async for piece in response.aiter_bytes():
-                body += piece
-                if len(body) > self._largest:
-                    return None
+            return _read(await read_bounded(response, self._largest))
         except httpx2.DecodingError:
             return None
-        return _read(bytes(body))
 
     async def _last_of(self, response: httpx2.Response) -> JSONRPCMessage | None:
         """The answer at the end of a stream. What comes before it nobody has asked for."""
@@ -132,6 +127,16 @@ class PostedCalls(ShortWay):
         except (httpx2.SSEError, httpx2.DecodingError) as error:
             raise MCPError(CONNECTION_CLOSED, f"SSE stream failed: {error}") from error
         raise MCPError(CONNECTION_CLOSED, "SSE stream ended without a response")
+
+
+async def read_bounded(response: httpx2.Response, most: int) -> bytes:
+    """A body as a whole, unpacked, or nothing where it has more bytes: it may never end, or unpack to any number."""
+    body = bytearray()
+    async for piece in response.aiter_bytes():
+        body += piece
+        if len(body) > most:
+            return b""
+    return bytes(body)
 
 
 def _is_anothers(found: RequestId | None, asked: RequestId) -> bool:
