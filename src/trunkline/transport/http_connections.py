@@ -1,6 +1,6 @@
 """The connections to one server over HTTP/1.1, kept open between requests. Sits at the bottom of the HTTP transport.
 
-In the place of httpx2's own, which takes three times as long for a small request (docs/decisions/0023): one write for
+In the place of httpx2's own, which takes nearly twice as long for a small request (docs/decisions/0023): one write for
 a request's head and body, and h11, which both that one and our web server use, for everything that HTTP is about.
 """
 
