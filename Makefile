@@ -90,7 +90,7 @@ test: .venv/.stamp-dev servers hosts parts ## every test, with branch coverage o
 conformance: .venv/.stamp-dev .servers/.stamp-conformance ## the official conformance suites of MCP, scenario by scenario
 	@$(BIN)/python -m tests.conformance $(ARGS)
 
-resilience: .venv/.stamp-dev servers parts ## the promises about servers that are killed, paused and cut off
+resilience: .venv/.stamp-dev servers parts ## the promises about servers that are killed, paused and cut off (three quarters of an hour)
 	@mkdir -p build && STORM_SECONDS=$${STORM_SECONDS:-10} FUZZ_CASES=$${FUZZ_CASES:-100000} \
 		CACHE_OPERATIONS=$${CACHE_OPERATIONS:-1000000} \
 		RESILIENCE_JSON=build/resilience.json \
