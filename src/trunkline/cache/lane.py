@@ -120,11 +120,15 @@ class Lane(Generic[Q, A]):
 
 async def abandonable(work: Coroutine[Any, Any, T], seconds: float, tasks: set[asyncio.Task[Any]]) -> T:
     """The outcome of `work`; after so many seconds it is left alone (it stays in `tasks`) and a `LinkFault` raised."""
-    task = asyncio.get_running_loop().create_task(work)
+    loop = asyncio.get_running_loop()
+    task, due = loop.create_task(work), loop.time() + seconds
     tasks.add(task)
     task.add_done_callback(tasks.discard)
     task.add_done_callback(_take_note)
     await asyncio.wait({task}, timeout=seconds)
+    if not task.done() and loop.time() - due > _LATE:
+        # As in a lane: a server that is back must not seem to be away because this loop was held up.
+        await asyncio.wait({task}, timeout=_GRACE)
     if not task.done():
         raise LinkFault("timed_out")
     return task.result()
