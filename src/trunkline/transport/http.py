@@ -24,7 +24,7 @@ from trunkline.transport.authorization.authorizing import Authorization
 from trunkline.transport.http_connections import HttpConnections
 from trunkline.transport.network import describe
 from trunkline.transport.outbox import InContext, Outbox
-from trunkline.transport.posted import PostedCalls, read_bounded
+from trunkline.transport.posted import PostedCalls, bounded
 from trunkline.transport.retry_after import parse_retry_after
 from trunkline.transport.wire import REQUEST_HEADER, WIRE_EXTENSION, Wire, Wires
 
@@ -112,7 +112,7 @@ class IsolatingTransport(httpx2.AsyncBaseTransport):
         for name in ("content-encoding", "content-length", "transfer-encoding"):
             headers.pop(name, None)
         try:
-            body = await read_bounded(response, MAX_MESSAGE)
+            body = await bounded(response.aiter_bytes(), MAX_MESSAGE)
         except (httpx2.StreamError, httpx2.DecodingError) as error:
             return httpx2.Response(status, headers=headers, stream=_LostBody(error), request=request)
         finally:

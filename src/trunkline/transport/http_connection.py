@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import select
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Final, TypeAlias
+from typing import Final
 
 import anyio
 import h11
@@ -13,20 +13,18 @@ import httpx2
 from anyio.abc import ByteStream, SocketAttribute
 
 from trunkline import clock
-from trunkline.transport.wire import WIRE_EXTENSION, Wire
+from trunkline.transport.http_message import Head, Origin, Sent, plain_head
 
-__all__ = ["HttpConnection", "Limits", "Origin", "raised_as"]
+__all__ = ["HttpConnection", "Limits", "raised_as"]
 
 _EXPIRY: Final = 30.0
 """Seconds that a connection is kept for."""
 _HEAD: Final = 100 * 1024
 """Bytes of an answer's head."""
+_HEAD_END: Final = b"\r\n\r\n"
 _PIECE: Final = 65536
 _NETWORK: Final = (OSError, anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError)
 """How a connection fails below HTTP."""
-
-Origin: TypeAlias = tuple[str, str, int]
-"""Scheme, host and port."""
 
 
 @contextmanager
@@ -39,15 +37,19 @@ def raised_as(ours: type[httpx2.TransportError], theirs: tuple[type[Exception], 
 
 
 class Limits:
-    """How long each step of one request may take: `httpx2.Timeout`, as requests carry it."""
+    """How long each step of one request may take: `httpx2.Timeout`, as a dictionary."""
 
-    def __init__(self, request: httpx2.Request) -> None:
-        self._seconds: dict[str, float | None] = request.extensions.get("timeout", {})
+    def __init__(self, seconds: Mapping[str, float | None]) -> None:
+        self._seconds = seconds
 
     @contextmanager
     def of(self, step: str, error: type[httpx2.TimeoutException]) -> Iterator[None]:
         """Bound one step: raises `error` where it takes longer."""
-        with anyio.move_on_after(self._seconds.get(step)) as scope:
+        seconds = self._seconds.get(step)
+        if seconds is None:
+            yield
+            return
+        with anyio.move_on_after(seconds) as scope:
             yield
         if scope.cancelled_caught:
             raise error("")
@@ -59,62 +61,98 @@ class HttpConnection:
     def __init__(self, stream: ByteStream, origin: Origin) -> None:
         self.origin = origin
         self._stream = stream
-        self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=_HEAD)
         self._socket = select.poll()
         self._socket.register(stream.extra(SocketAttribute.raw_socket), select.POLLIN)  # noqa: S610 - not Django's
         self._since = clock.now()
+        self._method = ""
+        self._received = b""
+        """Of the body, or what came after it."""
+        self._left = 0
+        """Bytes of the body that are still to come."""
+        self._http: h11.Connection | None = None
+        """Reads an answer that is not plain."""
 
     @property
     def is_fresh(self) -> bool:
         """Whether it may be used again: the server has not hung up, nor said what nobody asked for."""
         return clock.now() - self._since < _EXPIRY and not self._socket.poll(0)
 
-    async def send(self, request: httpx2.Request, limits: Limits) -> None:
+    async def send(self, request: Sent, limits: Limits) -> None:
         """Send a request as a whole. From its first byte on the server may have got it."""
-        with raised_as(httpx2.LocalProtocolError, (h11.LocalProtocolError,)):
-            head = h11.Request(method=request.method, target=request.url.raw_path, headers=request.headers.raw)
-            sent = [self._http.send(head), self._http.send(h11.Data(data=await request.aread()))]
-            sent.append(self._http.send(h11.EndOfMessage()))
-        wire = request.extensions.get(WIRE_EXTENSION)
-        if isinstance(wire, Wire):
-            wire.sent()
+        self._method = request.method
         with limits.of("write", httpx2.WriteTimeout), raised_as(httpx2.WriteError):
-            await self._stream.send(b"".join(filter(None, sent)))
+            await self._stream.send(request.data)
 
-    async def head(self, limits: Limits) -> h11.Response:
+    async def head(self, limits: Limits) -> Head:
         """The beginning of the answer."""
+        received, end = bytearray(), -1
+        while end < 0 and len(received) <= _HEAD:
+            piece = await self._receive(limits)
+            seen = len(received)
+            received += piece
+            end = received.find(_HEAD_END, max(0, seen - len(_HEAD_END)))
+            if not piece:
+                break
+        end += len(_HEAD_END)
+        plain = plain_head(received[:end]) if self._method == "POST" else None
+        if plain is None or plain.length is None:
+            return await self._head_by_h11(bytes(received), limits)
+        self._received, self._left = bytes(received[end:]), plain.length
+        return plain
+
+    async def _head_by_h11(self, received: bytes, limits: Limits) -> Head:
+        self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=_HEAD)
+        # It has to know what was asked, to know how long the answer is; what it makes of that has been sent already.
+        self._http.send(h11.Request(method=self._method, target="/", headers=[("Host", "_")]))
+        self._http.send(h11.EndOfMessage())
+        if received:
+            self._http.receive_data(received)
         while True:
-            event = await self._next(limits)
+            event = await self._next(self._http, limits)
             if isinstance(event, h11.Response):
-                return event
+                return Head(event.status_code, list(event.headers))
             if isinstance(event, h11.ConnectionClosed):
                 raise httpx2.RemoteProtocolError("Server disconnected without sending a response.")
 
     async def body(self, limits: Limits) -> AsyncIterator[bytes]:
         """The rest of the answer."""
-        while isinstance(event := await self._next(limits), h11.Data):
-            yield bytes(event.data)
+        if self._http is not None:
+            while isinstance(event := await self._next(self._http, limits), h11.Data):
+                yield bytes(event.data)
+            return
+        while self._left:
+            received = self._received or await self._receive(limits)
+            if not received:
+                raise httpx2.RemoteProtocolError(f"the server hung up {self._left} bytes before the end of its answer")
+            piece, self._received = received[: self._left], received[self._left :]
+            self._left -= len(piece)
+            yield piece
 
-    async def _next(self, limits: Limits) -> h11.Event:
+    async def _next(self, http: h11.Connection, limits: Limits) -> h11.Event:
         with raised_as(httpx2.RemoteProtocolError, (h11.RemoteProtocolError,)):
-            while (event := self._http.next_event()) is h11.NEED_DATA:
-                with limits.of("read", httpx2.ReadTimeout), raised_as(httpx2.ReadError):
-                    try:
-                        piece = await self._stream.receive(_PIECE)
-                    except anyio.EndOfStream:
-                        piece = b""
-                self._http.receive_data(piece)
+            while (event := http.next_event()) is h11.NEED_DATA:
+                http.receive_data(await self._receive(limits))
         if isinstance(event, h11.Event):
             return event
         raise httpx2.RemoteProtocolError("the server wants to speak another protocol")
 
+    async def _receive(self, limits: Limits) -> bytes:
+        """What comes next; nothing where the server has hung up."""
+        with limits.of("read", httpx2.ReadTimeout), raised_as(httpx2.ReadError):
+            try:
+                return await self._stream.receive(_PIECE)
+            except anyio.EndOfStream:
+                return b""
+
     def begin_anew(self) -> bool:
-        """Whether it is ready for another request."""
-        if self._http.our_state is not h11.DONE or self._http.their_state is not h11.DONE:
-            return False
-        self._http.start_next_cycle()
+        """Whether it is ready for another request: the answer has come as a whole, and nothing after it."""
+        http, self._http = self._http, None
+        if http is None:
+            is_ready = not self._left and not self._received
+        else:
+            is_ready = http.our_state is h11.DONE and http.their_state is h11.DONE and not http.trailing_data[0]
         self._since = clock.now()
-        return True
+        return is_ready
 
     async def aclose(self) -> None:
         """Close it without ceremony."""

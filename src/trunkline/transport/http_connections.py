@@ -1,14 +1,14 @@
 """The connections to one server over HTTP/1.1, kept open between requests. Sits at the bottom of the HTTP transport.
 
-In the place of httpx2's own, which takes nearly twice as long for a small request (docs/decisions/0023): one write for
-a request's head and body, and h11, which both that one and our web server use, for everything that HTTP is about.
+In the place of httpx2's own, which takes several times as long for a small request (docs/decisions/0023): one write for
+a request's head and body, and h11, which that one uses too, for every answer that is not a plain one.
 """
 
 from __future__ import annotations
 
 import ssl
 from collections import deque
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from functools import partial
 from typing import Any, Final, TypeAlias
 
@@ -17,9 +17,14 @@ import httpx2
 from anyio.abc import ByteStream
 from anyio.streams.tls import TLSStream
 
-from trunkline.transport.http_connection import HttpConnection, Limits, Origin, raised_as
+from trunkline.transport.http_connection import HttpConnection, Limits, raised_as
+from trunkline.transport.http_message import Head, Origin, Sent, head_of, lines_of, origin_of
+from trunkline.transport.wire import WIRE_EXTENSION, Wire
 
-__all__ = ["HttpConnections"]
+__all__ = ["Answer", "HttpConnections"]
+
+_WITHOUT_BODY: Final = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
+"""Methods of which nobody expects a body, and so no length either."""
 
 _MOST: Final = 512
 """Connections in use at a time."""
@@ -49,7 +54,24 @@ class HttpConnections(httpx2.AsyncBaseTransport):
         Raises:
             TransportError: There is no answer. Where nothing was sent, the request's `Wire` says so.
         """
-        limits = Limits(request)
+        body = await request.aread()
+        head = head_of(request.method, request.url.raw_path, request.headers.raw)
+        if body or request.method not in _WITHOUT_BODY:
+            head += lines_of([(b"content-length", str(len(body)).encode())])
+        sent = Sent(origin_of(request.url), request.method, head + b"\r\n" + body)
+        wire = request.extensions.get(WIRE_EXTENSION) or Wire()
+        answer = await self.exchange(sent, request.extensions.get("timeout", {}), wire)
+        return httpx2.Response(answer.status, headers=answer.headers, stream=answer, request=request)
+
+    async def exchange(self, request: Sent, seconds: Mapping[str, float | None], wire: Wire) -> Answer:
+        """Send one request and return its answer; as the above, without httpx2's objects around it.
+
+        Args:
+            request: What is sent.
+            seconds: How long each step may take: `httpx2.Timeout`, as a dictionary.
+            wire: Told when the server may have got it.
+        """
+        limits = Limits(seconds)
         try:
             self._turns.acquire_nowait()
         except anyio.WouldBlock:
@@ -57,15 +79,14 @@ class HttpConnections(httpx2.AsyncBaseTransport):
                 await self._turns.acquire()
         connection = None
         try:
-            origin = _origin_of(request.url)
-            connection = await self._kept(origin) or await self._connect(origin, limits)
+            connection = await self._kept(request.origin) or await self._connect(request.origin, limits)
+            wire.sent()
             await connection.send(request, limits)
             head = await connection.head(limits)
         except BaseException:
             await self._give_back(connection, is_whole=False)
             raise
-        body = _Body(connection, limits, partial(self._give_back, connection))
-        return httpx2.Response(head.status_code, headers=list(head.headers.raw_items()), stream=body, request=request)
+        return Answer(head, connection.body(limits), partial(self._give_back, connection))
 
     async def _kept(self, origin: Origin) -> HttpConnection | None:
         """The latest one used of those that are open still; the others are let go."""
@@ -121,24 +142,26 @@ class HttpConnections(httpx2.AsyncBaseTransport):
             await self._open.pop().aclose()
 
 
-def _origin_of(url: httpx2.URL) -> Origin:
-    port = url.port or (443 if url.scheme == "https" else 80)
-    return url.scheme, url.raw_host.decode("ascii"), port
+class Answer(httpx2.AsyncByteStream):
+    """An answer whose body is still to come; its end, or whoever wants no more of it, sets the connection free."""
 
-
-class _Body(httpx2.AsyncByteStream):
-    """What follows the head of an answer; its end, or whoever wants no more of it, sets the connection free."""
-
-    def __init__(
-        self, connection: HttpConnection, limits: Limits, give_back: partial[Coroutine[Any, Any, None]]
-    ) -> None:
-        self._connection = connection
-        self._limits = limits
+    def __init__(self, head: Head, body: AsyncIterator[bytes], give_back: _GiveBack) -> None:
+        self.status = head.status
+        self.headers = head.headers
+        self._body = body
         self._give_back: _GiveBack | None = give_back
+        self._is_plain = head.length is not None
+
+    @property
+    def is_plain_json(self) -> bool:
+        """Whether a request went well, and the body is JSON as it stands."""
+        said = dict(self.headers)
+        kind = said.get(b"content-type", b"").lower()
+        return self._is_plain and kind.startswith(b"application/json") and b"content-encoding" not in said
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         try:
-            async for piece in self._connection.body(self._limits):
+            async for piece in self._body:
                 yield piece
         except BaseException:
             await self._end(is_whole=False)
@@ -146,6 +169,7 @@ class _Body(httpx2.AsyncByteStream):
         await self._end(is_whole=True)
 
     async def aclose(self) -> None:
+        """Want no more of it."""
         await self._end(is_whole=False)
 
     async def _end(self, *, is_whole: bool) -> None:

@@ -6,7 +6,7 @@ A server that sends its clients elsewhere is left to the SDK, which knows which 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncIterable, Mapping
 from typing import Any, Final
 
 import httpx2
@@ -28,11 +28,13 @@ from mcp_types import (
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import ValidationError
 
+from trunkline.transport.http_connections import Answer, HttpConnections
+from trunkline.transport.http_message import Sent, head_of, lines_of, origin_of
 from trunkline.transport.retry_after import parse_retry_after
 from trunkline.transport.short_way import ShortWay, result_in
 from trunkline.transport.wire import REQUEST_HEADER, WIRE_EXTENSION, Wire
 
-__all__ = ["PostedCalls", "read_bounded"]
+__all__ = ["PostedCalls", "bounded"]
 
 _ACCEPTED: Final = "application/json, text/event-stream"
 _STAND_INS: Final = {404: (METHOD_NOT_FOUND, "Not Found")}
@@ -60,38 +62,51 @@ class PostedCalls(ShortWay):
         self._timeout = client.timeout.as_dict()
         self._largest = largest
         self._is_elsewhere = False
+        self._origin = origin_of(self._url)
+        self._head = head_of("POST", self._url.raw_path, httpx2.Request("POST", url, headers=self._headers).headers.raw)
 
     async def _call(self, message: Mapping[str, Any], opts: CallOptions, wire: Wire) -> dict[str, Any] | None:
         headers = opts.get("headers", {})
         if self._is_elsewhere or headers.get(MCP_PROTOCOL_VERSION_HEADER) not in MODERN_PROTOCOL_VERSIONS:
             return None
+        sent = {name: value for name, value in headers.items() if name != REQUEST_HEADER}
+        body = json.dumps(message, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
         try:
-            response = await self._transport.handle_async_request(self._request(message, headers, wire))
+            answer = await self._post(sent, body, wire)
             try:
-                wire.status = response.status_code
+                if isinstance(answer, Answer):
+                    wire.status = answer.status
+                    return result_in(_own(_read(await bounded(answer, self._largest)), opts["request_id"]))
+                wire.status = answer.status_code
                 if wire.status >= 400:
-                    wire.retry_after = parse_retry_after(response.headers.get("retry-after"))
+                    wire.retry_after = parse_retry_after(answer.headers.get("retry-after"))
                 # A redirected call has not run; from now on all go the SDK's way at once.
-                self._is_elsewhere = response.has_redirect_location
-                return None if self._is_elsewhere else await self._result(response, opts)
+                self._is_elsewhere = answer.has_redirect_location
+                return None if self._is_elsewhere else await self._result(answer, opts["request_id"])
             finally:
-                await response.aclose()
+                await answer.aclose()
         except httpx2.TransportError as error:
             wire.fault = error
             raise MCPError(*_STAND_IN) from error
 
-    def _request(self, message: Mapping[str, Any], headers: Mapping[str, str], wire: Wire) -> httpx2.Request:
-        sent = {**self._headers, **headers}
-        sent.pop(REQUEST_HEADER, None)
-        return httpx2.Request(
-            "POST",
-            self._url,
-            headers=sent,
-            content=json.dumps(message, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode(),
-            extensions={"timeout": self._timeout, WIRE_EXTENSION: wire},
-        )
+    async def _post(self, headers: Mapping[str, str], body: bytes, wire: Wire) -> Answer | httpx2.Response:
+        """What a server answers: nearly always a body of JSON as it stands, for which nothing more is needed."""
+        if not isinstance(self._transport, HttpConnections):
+            extensions = {"timeout": self._timeout, WIRE_EXTENSION: wire}
+            request = httpx2.Request(
+                "POST", self._url, headers={**self._headers, **headers}, content=body, extensions=extensions
+            )
+            return await self._transport.handle_async_request(request)
+        own = [(name.encode("ascii"), value.encode("ascii")) for name, value in headers.items()]
+        own.append((b"content-length", str(len(body)).encode()))
+        data = self._head + lines_of(own) + b"\r\n" + body
+        answer = await self._transport.exchange(Sent(self._origin, "POST", data), self._timeout, wire)
+        if answer.is_plain_json:
+            return answer
+        request = httpx2.Request("POST", self._url)  # what httpx2 raises has to have one
+        return httpx2.Response(answer.status, headers=answer.headers, stream=answer, request=request)
 
-    async def _result(self, response: httpx2.Response, opts: CallOptions) -> dict[str, Any]:
+    async def _result(self, response: httpx2.Response, request_id: RequestId) -> dict[str, Any]:
         kind = response.headers.get("content-type", "").lower()
         if response.status_code >= 400:
             answer = await self._whole(response) if kind.startswith("application/json") else None
@@ -100,9 +115,7 @@ class PostedCalls(ShortWay):
         elif response.status_code == 202:
             raise MCPError(INVALID_REQUEST, "server answered a request with 202 Accepted")
         elif kind.startswith("application/json"):
-            answer = await self._whole(response)
-            if isinstance(answer, JSONRPCResponse | JSONRPCError) and _is_anothers(answer.id, opts["request_id"]):
-                answer = None
+            answer = _own(await self._whole(response), request_id)
         elif kind.startswith("text/event-stream"):
             answer = await self._last_of(response)
         else:
@@ -112,7 +125,7 @@ class PostedCalls(ShortWay):
     async def _whole(self, response: httpx2.Response) -> JSONRPCMessage | None:
         """The message that a body is; None where it is none, or too large to hold."""
         try:
-            return _read(await read_bounded(response, self._largest))
+            return _read(await bounded(response.aiter_bytes(), self._largest))
         except httpx2.DecodingError:
             return None
 
@@ -129,19 +142,24 @@ class PostedCalls(ShortWay):
         raise MCPError(CONNECTION_CLOSED, "SSE stream ended without a response")
 
 
-async def read_bounded(response: httpx2.Response, most: int) -> bytes:
-    """A body as a whole, unpacked, or nothing where it has more bytes: it may never end, or unpack to any number."""
+async def bounded(pieces: AsyncIterable[bytes], most: int) -> bytes:
+    """A body as a whole, or nothing where it has more bytes: it may never end, or unpack to any number."""
     body = bytearray()
-    async for piece in response.aiter_bytes():
+    async for piece in pieces:
         body += piece
         if len(body) > most:
             return b""
     return bytes(body)
 
 
-def _is_anothers(found: RequestId | None, asked: RequestId) -> bool:
-    """Whether a server has mixed up its answers. An error may be without an id: some requests cannot be made out."""
-    return found is not None and str(found) != str(asked)
+def _own(answer: JSONRPCMessage | None, asked: RequestId) -> JSONRPCMessage | None:
+    """The answer, unless it is another request's: a server may mix them up.
+
+    An error may be without an id: some requests cannot be made out.
+    """
+    if isinstance(answer, JSONRPCResponse | JSONRPCError) and answer.id is not None and str(answer.id) != str(asked):
+        return None
+    return answer
 
 
 def _read(text: str | bytes) -> JSONRPCMessage | None:

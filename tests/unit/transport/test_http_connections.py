@@ -117,6 +117,19 @@ async def test_requests_at_the_same_time_have_connections_of_their_own() -> None
 
 
 @pytest.mark.parametrize(
+    "answer",
+    [OK, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"],
+    ids=["a plain answer", "in chunks"],
+)
+async def test_what_comes_together_with_an_answer_is_not_the_next_ones(answer: bytes) -> None:
+    server = Server(saying(answer + b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nhidden"))
+    async with server.listening() as connections:
+        answers = [(await server.ask(connections)).content for _ in range(2)]
+
+    assert (answers, server.connections) == ([b"ok", b"ok"], 2)
+
+
+@pytest.mark.parametrize(
     "ending",
     [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"],
     ids=["the server hangs up", "the server answers twice"],
@@ -171,6 +184,74 @@ async def test_what_comes_in_pieces_and_after_a_first_word_is_one_answer() -> No
     server = Server(behave)
     async with server.listening() as connections:
         assert (await server.ask(connections)).content == b"ok"
+
+
+async def test_a_plain_answer_may_come_in_pieces_too() -> None:
+    async def behave(stream: ByteStream) -> None:
+        for _ in range(2):
+            await request_on(stream)
+            for byte in b"HTTP/1.1 200 \r\nconnection: Keep-Alive\r\ncontent-length:2 \r\n\r\nok":
+                await stream.send(bytes([byte]))
+
+    server = Server(behave)
+    async with server.listening() as connections:
+        answers = [await server.ask(connections) for _ in range(2)]
+
+    assert [(each.status_code, each.content) for each in answers] == [(200, b"ok")] * 2
+    assert server.connections == 1
+
+
+@pytest.mark.parametrize(
+    ("said", "content"),
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nok", b"ok"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", b"ok"),
+        (b"HTTP/1.1 200 OK\r\n\r\nok", b"ok"),
+        (b"HTTP/1.1 200 OK\r\nX: a\r\n b\r\nContent-Length: 2\r\n\r\nok", b"ok"),
+        (b"HTTP/1.1 200 OK\nContent-Length: 2\n\nok", b"ok"),
+        (b"HTTP/1.1 500 Oh\r\nContent-Length: 2\r\n\r\nok", b"ok"),
+        (b"HTTP/1.1 204 No\r\n\r\n", b""),
+    ],
+    ids=["a length twice", "length and chunks", "no length", "a folded header", "bare newlines", "500", "204"],
+)
+async def test_an_answer_that_is_not_plain_is_read_as_h11_reads_it(said: bytes, content: bytes) -> None:
+    server = Server(saying(said))
+    async with server.listening() as connections:
+        assert (await server.ask(connections)).content == content
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nok!",
+        b"HTTP/1.1 200 OK\r\nContent-Length: -2\r\n\r\nok",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 1e2\r\n\r\nok",
+        b"HTTP/1.1 200 OK\r\nContent-Length : 2\r\n\r\nok",
+        b"HTTP/1.1 200 OK\r\nX: \x00\r\nContent-Length: 2\r\n\r\nok",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: xchunked\r\n\r\nok",
+    ],
+    ids=["two lengths", "less than nothing", "no number", "a blank in a name", "a null", "an unknown encoding"],
+)
+async def test_an_answer_that_may_be_read_in_two_ways_is_none(said: bytes) -> None:
+    server = Server(saying(said))
+    async with server.listening() as connections:
+        with pytest.raises(httpx2.RemoteProtocolError):
+            await server.ask(connections)
+
+
+async def test_a_question_about_an_answers_head_has_no_body() -> None:
+    async def behave(stream: ByteStream) -> None:
+        for _ in range(2):
+            await stream.receive()
+            await stream.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n")
+
+    server = Server(behave)
+    async with server.listening() as connections:
+        for _ in range(2):
+            answer = await connections.handle_async_request(httpx2.Request("HEAD", server.url))
+            assert await answer.aread() == b""
+
+    assert server.connections == 1
 
 
 async def test_where_nobody_listens_nothing_was_sent() -> None:
@@ -265,10 +346,15 @@ async def test_closing_ends_requests_under_way() -> None:
     assert len(failures) == 1
 
 
-async def test_a_header_that_would_be_two_is_not_sent() -> None:
+@pytest.mark.parametrize(
+    "header",
+    [(b"x", b"1\r\ny: 2"), (b"x", b"1\n"), (b"x: 1\r\ny", b"2"), (b"x y", b"1"), (b"", b"1"), (b"x", b"\x00")],
+    ids=repr,
+)
+async def test_a_header_that_would_be_two_or_none_is_not_sent(header: tuple[bytes, bytes]) -> None:
     server, wire = Server(saying(OK)), Wire()
     async with server.listening() as connections:
-        headers = [(b"x", b"1\r\ny: 2")]
+        headers = [header]
         request = httpx2.Request("POST", server.url, headers=headers, extensions={WIRE_EXTENSION: wire})
         with pytest.raises(httpx2.LocalProtocolError):
             await connections.handle_async_request(request)
