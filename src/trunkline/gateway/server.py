@@ -73,7 +73,8 @@ def build_server(infra: Infrastructure) -> GatewayServer:
 
     def input_schema(name: str) -> Mapping[str, Any] | None:
         tool = infra.registry.get(name)
-        return None if tool is None else tool.definition.input_schema
+        # It is read for what it says of headers, from one end to the other at each call.
+        return tool.definition.input_schema if tool is not None and tool.mirrors_arguments else None
 
     server = GatewayServer(
         "trunkline",

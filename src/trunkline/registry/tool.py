@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -20,6 +21,8 @@ __all__ = ["MAX_NAME", "Tool", "is_repeatable", "shown_name", "shown_prefix"]
 
 MAX_NAME: Final = 128
 """Characters of a shown name (MCP 2025-11-25, "Tool Names")."""
+_IN_HEADERS: Final = "x-mcp-header"
+"""Marks such an argument in a schema (MCP 2026-07-28, "Streamable HTTP")."""
 _UNFIT = re.compile(r"[^A-Za-z0-9_.-]")
 
 
@@ -49,6 +52,11 @@ class Tool:
         """What the output schema finds wrong with structured content; None where there is no such schema."""
         schema = self.definition.output_schema
         return None if schema is None else compile_schema(schema, RESULT).problems
+
+    @cached_property
+    def mirrors_arguments(self) -> bool:
+        """Whether arguments may have to be repeated in the headers of a call, for proxies on its way to read there."""
+        return _IN_HEADERS in json.dumps(self.definition.input_schema)
 
     @cached_property
     def parts(self) -> Mapping[str, str]:
