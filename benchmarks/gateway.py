@@ -3,9 +3,10 @@
     python benchmarks/gateway.py [--calls 100] [--rounds 9] [--quick]
 
 One server with one small tool, of the SDK, as a process, over HTTP and on stdio; the gateway, with nothing configured
-but the two, as another. The same client, the SDK's own, goes all ways and keeps its sessions open; the ways take turns
-in rounds, so that a busy machine slows all alike: read the ratios. First one call after the other, then 16 callers at
-once. Client, gateway and server share the machine's cores: what the gateway computes, the others wait for.
+but the two, as another: in front of stdio over HTTP, and as hosts start it, on stdio itself. The same client, the SDK's
+own, goes all ways and keeps its sessions open; the ways take turns in rounds, so that a busy machine slows all alike:
+read the ratios. First one call after the other, then 16 callers at once. Client, gateway and server share the machine's
+cores: what the gateway computes, the others wait for.
 
 `make peers` installs the others and `peers/gateways.py` starts them, all at once. One that is not there, does not
 start, does not speak the era that it is asked in or fails a call is named and left out; one that dies meanwhile ends
@@ -33,7 +34,7 @@ from mcp.server.mcpserver import MCPServer
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # a script sees only its own folder
 
-from benchmarks.peers.gateways import PEERS, Era, Kind, Upstream
+from benchmarks.peers.gateways import PEERS, Era, Kind, Peer, Upstream
 from benchmarks.peers.starting import left_out, process, started
 from trunkline.testing.processes import free_port
 
@@ -43,7 +44,7 @@ ERAS: dict[Era, str] = {"legacy": "2025-11-25", "auto": "2026-07-28"}
 GOALS: dict[Kind, tuple[float, float]] = {"HTTP": (1.5, 0.6), "stdio": (2.5, 0.0)}
 """At most so many times the direct median, at least such a share of the direct rate."""
 SERVERS: dict[Kind, str] = {"HTTP": "web", "stdio": "pipe"}
-OWN = ("direct", "ours")
+OWN = ("direct", "ours", "ours on stdio")
 
 
 def serve(transport: str, port: int) -> None:
@@ -120,11 +121,11 @@ def told(kind: Kind, era: Era, ways: list[Way]) -> None:
         slower = [own / base for own, base in zip(medians, ways[0].medians[1:], strict=True)]
         share = [own / base for own, base in zip(rates, ways[0].rates[1:], strict=True)]
         kept = ""
-        if way.name == "ours":
+        if way.name in OWN[1:]:
             is_kept = median(slower) <= most and median(share) >= least
             kept = f"  goal {most} times" + (f", {least:.0%}" if least else "") + ("" if is_kept else "  MISSED")
         print(
-            f"{kind:<6} {ERAS[era]}  {way.name:<14} p50 {median(medians):7.2f} ms, {spread(slower)} times direct   "
+            f"{kind:<6} {ERAS[era]}  {way.name:<16} p50 {median(medians):7.2f} ms, {spread(slower)} times direct   "
             f"{median(rates):6.0f}/s at {CALLERS} at once, {spread(share)} of direct{kept}"
         )
 
@@ -161,10 +162,8 @@ async def compare(kind: Kind, era: Era, targets: dict[str, Callable[[], Any]], *
         told(kind, era, ways)
 
 
-async def main(calls: int, rounds: int, eras: Sequence[Era]) -> None:
-    """Over HTTP and on stdio, in each of the protocol's eras."""
-    print(f"{rounds} interleaved rounds of {calls} calls; medians, quartiles in brackets; {os.cpu_count()} cores")
-    peers = []
+def installed() -> Iterator[Peer]:
+    """The peers that are there; what is not measured is said."""
     for peer in PEERS:
         if peer.version is None:
             left_out(peer.name, "it is not installed here (make peers)")
@@ -172,8 +171,13 @@ async def main(calls: int, rounds: int, eras: Sequence[Era]) -> None:
         print(f"beside {peer.name} {peer.version}")
         if peer.but:
             left_out(peer.name, peer.but)
-        if any(era in eras for _, era in peer.ways):
-            peers.append(peer)
+        yield peer
+
+
+async def main(calls: int, rounds: int, eras: Sequence[Era]) -> None:
+    """Over HTTP and on stdio, in each of the protocol's eras."""
+    print(f"{rounds} interleaved rounds of {calls} calls; medians, quartiles in brackets; {os.cpu_count()} cores")
+    peers = [peer for peer in installed() if any(era in eras for _, era in peer.ways)]
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
 
@@ -189,6 +193,10 @@ async def main(calls: int, rounds: int, eras: Sequence[Era]) -> None:
         port = free_port()
         ours = await listening("-m", "trunkline", "serve", str(upstream.mcp_json), "--port", str(port), port=port)
         addresses = await stack.enter_async_context(started(peers, upstream))
+        log = stack.enter_context((folder / "stdio.log").open("w", encoding="utf-8"))
+        by_host = StdioServerParameters(
+            command=sys.executable, args=["-m", "trunkline", "serve", str(upstream.mcp_json), "--stdio"]
+        )
         straight: dict[Kind, Callable[[], Any]] = {
             "HTTP": lambda: url,
             "stdio": lambda: stdio_client(StdioServerParameters(command=program[0], args=program[1:])),
@@ -196,9 +204,11 @@ async def main(calls: int, rounds: int, eras: Sequence[Era]) -> None:
         for era in eras:
             for kind, direct in straight.items():
                 targets: dict[str, Callable[[], Any]] = {"direct": direct, "ours": lambda: ours}
+                if kind == "stdio":
+                    targets["ours on stdio"] = lambda: stdio_client(by_host, errlog=log)
                 for peer in peers:
                     if peer in addresses and (kind, era) in peer.ways:
-                        targets[peer.name] = partial(peer.target, addresses[peer], kind, era)
+                        targets[peer.name] = partial(peer.target, addresses[peer], kind, era, upstream)
                 await compare(kind, era, targets, calls=calls, rounds=rounds)
 
 

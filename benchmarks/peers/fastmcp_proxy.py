@@ -2,6 +2,8 @@
 
 python benchmarks/peers/fastmcp_proxy.py PORT URL
 python benchmarks/peers/fastmcp_proxy.py PORT PROGRAM ARGUMENT...
+
+With 0 for the port it speaks on stdio.
 """
 
 from __future__ import annotations
@@ -19,7 +21,10 @@ async def main(port: int, target: str, *arguments: str) -> None:
     transport = client.StdioTransport(target, list(arguments)) if arguments else target
     async with client.Client(transport) as upstream:
         app = server.create_proxy(upstream)
-        await app.run_http_async(show_banner=False, host="127.0.0.1", port=port, log_level="critical")
+        if port:
+            await app.run_http_async(show_banner=False, host="127.0.0.1", port=port, log_level="critical")
+        else:
+            await app.run_stdio_async(show_banner=False, log_level="critical")
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 from urllib.request import Request, urlopen
 
+from mcp import StdioServerParameters, stdio_client
 from mcp.client.sse import sse_client
 
 Kind: TypeAlias = Literal["HTTP", "stdio"]
@@ -55,9 +56,14 @@ class Peer:
     """Tells what it cannot be told before it listens; the text is its address."""
     is_sse: bool = False
     """Whether it is asked over HTTP with server-sent events instead of the streamable one."""
+    is_started_by_host: bool = False
+    """Whether it is asked on stdio by who has started it, as hosts do; the port is none then."""
 
-    def target(self, address: str, kind: Kind, era: Era) -> Any:
+    def target(self, address: str, kind: Kind, era: Era, upstream: Upstream) -> Any:
         """What the SDK's client takes for the way to it."""
+        if self.is_started_by_host:
+            command, *arguments = self.command(upstream, 0)
+            return stdio_client(StdioServerParameters(command=command, args=arguments))
         url = address + self.ways[kind, era]
         return sse_client(url) if self.is_sse else url
 
@@ -164,6 +170,13 @@ PEERS = (
         wheel("peers", "fastmcp"),
         lambda upstream, port: fastmcp(port, *upstream.program),
         {("stdio", "legacy"): "/mcp", ("stdio", "auto"): "/mcp"},
+    ),
+    Peer(
+        "FastMCP on stdio",
+        wheel("peers", "fastmcp"),
+        lambda upstream, port: fastmcp(port, *upstream.program),
+        {("stdio", "legacy"): "", ("stdio", "auto"): ""},
+        is_started_by_host=True,
     ),
     Peer(
         "mcp-hub",

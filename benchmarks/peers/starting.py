@@ -66,6 +66,9 @@ async def started(peers: Iterable[Peer], upstream: Upstream) -> AsyncIterator[di
         addresses: dict[Peer, str] = {}
 
         async def start(peer: Peer) -> None:
+            if peer.is_started_by_host:
+                addresses[peer] = ""
+                return
             port = free_port()
             try:
                 running = process(*peer.command(upstream, port), port=port, folder=upstream.folder, **peer.environment)
