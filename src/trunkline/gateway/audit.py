@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
+from typing import Self
 
-import anyio
 from mcp import MCPError
 
+from trunkline import clock
 from trunkline.errors import CallError
 from trunkline.gateway.principals import Principal
 
@@ -20,12 +19,37 @@ _LONGEST = 128
 """Characters of a name that is written down: it may be anything a caller made up."""
 
 
-@dataclass(slots=True)
 class Use:
-    """One use of a tool, while it lasts."""
+    """One use of a tool: as a context, it is noted at the end, however that comes about."""
 
-    outcome: str = "cancelled"
-    """`ok`, `tool_error`, the code of an error, `refused`, `error` for a bug of ours, or `cancelled`."""
+    def __init__(self, tool: str, principal: Principal, is_wanted: Callable[[], bool]) -> None:
+        self.outcome = "cancelled"
+        """`ok`, `tool_error`, the code of an error, `refused`, `error` for a bug of ours, or `cancelled`."""
+        self._tool = tool
+        self._principal = principal
+        self._is_wanted = is_wanted
+        self._began = clock.now()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
+        if isinstance(error, CallError):
+            self.outcome = error.code
+        elif isinstance(error, MCPError):
+            self.outcome = "refused"
+        elif isinstance(error, Exception):
+            self.outcome = "error"
+        if self._is_wanted():
+            _LOGGER.info(
+                "tool_used",
+                extra={
+                    "trunkline_principal": self._principal.name,
+                    "trunkline_tool": self._tool[:_LONGEST],
+                    "trunkline_outcome": self.outcome,
+                    "trunkline_duration": clock.now() - self._began,
+                },
+            )
 
 
 class Audit:
@@ -34,32 +58,9 @@ class Audit:
     def __init__(self, is_wanted: Callable[[], bool]) -> None:
         self._is_wanted = is_wanted
 
-    @contextmanager
-    def use_of(self, tool: str, principal: Principal) -> Iterator[Use]:
-        """Note one use, however it ends."""
-        use, began = Use(), anyio.current_time()
-        try:
-            yield use
-        except CallError as error:
-            use.outcome = error.code
-            raise
-        except MCPError:
-            use.outcome = "refused"
-            raise
-        except Exception:
-            use.outcome = "error"
-            raise
-        finally:
-            if self._is_wanted():
-                _LOGGER.info(
-                    "tool_used",
-                    extra={
-                        "trunkline_principal": principal.name,
-                        "trunkline_tool": tool[:_LONGEST],
-                        "trunkline_outcome": use.outcome,
-                        "trunkline_duration": anyio.current_time() - began,
-                    },
-                )
+    def use_of(self, tool: str, principal: Principal) -> Use:
+        """Note one use, which begins now."""
+        return Use(tool, principal, self._is_wanted)
 
 
 def note_overuse(principal: str, refused: int) -> None:
