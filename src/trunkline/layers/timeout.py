@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import anyio
 from mcp_types import Result
 
 from trunkline import clock
-from trunkline.call import Call, Delivery, Service
+from trunkline.call import Call, Delivery, ProgressCallback, Service
 from trunkline.errors import AttemptTimeout, ServerUnavailable
 
 __all__ = ["TimeoutLayer"]
@@ -32,10 +34,12 @@ class TimeoutLayer:
             # The deadline comes first anyway: one scope less on the hot path.
             return await call_next(call)
         with anyio.CancelScope(deadline=started + timeout) as scope:
+            if call.progress is not None:
+                call_next = partial(_extending, call.progress, scope, timeout, call_next)
             if call.exchange is None:
-                return await self._serve(call, call_next, scope, timeout)
+                return await call_next(call)
             with call.exchange.bounded(scope, _Ends(call)):
-                return await self._serve(call, call_next, scope, timeout)
+                return await call_next(call)
         if call.delivery is Delivery.NOT_SENT:
             raise ServerUnavailable(
                 f"server {call.server!r} took no attempt within {timeout:g} s",
@@ -48,21 +52,22 @@ class TimeoutLayer:
             server=call.server,
         )
 
-    async def _serve(self, call: Call, call_next: Service, scope: anyio.CancelScope, timeout: float) -> Result:
-        told = call.progress
-        if told is None:
-            return await call_next(call)
 
-        async def extend(progress: float, total: float | None, message: str | None) -> None:
-            scope.deadline = max(scope.deadline, clock.now() + timeout)
-            call.attempt_ends = min(scope.deadline, call.deadline)
-            await told(progress, total, message)
+async def _extending(
+    told: ProgressCallback, scope: anyio.CancelScope, timeout: float, call_next: Service, call: Call
+) -> Result:
+    """Serve the attempt, and give it `timeout` seconds more each time it gets on."""
 
-        call.progress = extend
-        try:
-            return await call_next(call)
-        finally:
-            call.progress = told
+    async def extend(progress: float, total: float | None, message: str | None) -> None:
+        scope.deadline = max(scope.deadline, clock.now() + timeout)
+        call.attempt_ends = min(scope.deadline, call.deadline)
+        await told(progress, total, message)
+
+    call.progress = extend
+    try:
+        return await call_next(call)
+    finally:
+        call.progress = told
 
 
 class _Ends:
