@@ -116,8 +116,8 @@ def _has_resources(capabilities: types.ServerCapabilities) -> bool:
 
 def expect(result: types.Result, kind: type[ResultT]) -> ResultT:
     """The result, known to be of its kind; raises `TypeError` for a bug of ours, and `InputRequired` for questions."""
+    if isinstance(result, kind):
+        return result
     if isinstance(result, types.InputRequiredResult):
         raise InputRequired(result)
-    if not isinstance(result, kind):
-        raise TypeError(f"expected {kind.__name__}, got {type(result).__name__}")
-    return result
+    raise TypeError(f"expected {kind.__name__}, got {type(result).__name__}")

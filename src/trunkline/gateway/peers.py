@@ -24,7 +24,7 @@ __all__ = ["Downstream", "Levels", "asked_of", "session_key", "session_of"]
 _Context: TypeAlias = ServerRequestContext[Any, Any]
 _LEVELS: Final[tuple[types.LoggingLevel, ...]] = get_args(types.LoggingLevel)
 """By severity."""
-_FORWARDED: Final = frozenset({"sampling", "elicitation", "roots"})
+_FORWARDED: Final = ("elicitation", "roots", "sampling")
 """Capabilities that servers are told of: extensions would need somebody here who understands them."""
 _PIPE: Final = "pipe"
 
@@ -47,8 +47,11 @@ def session_key(scope: Mapping[str, Any], session: str) -> str:
 
 def asked_of(capabilities: types.ClientCapabilities | None) -> Mapping[str, Any]:
     """What a client can be asked, by the names that it says it by."""
-    said = {} if capabilities is None else capabilities.model_dump(mode="json", by_alias=True, exclude_none=True)
-    return {name: said[name] for name in sorted(_FORWARDED & said.keys())}
+    # One by one: most clients have none of them, and nothing is written out then.
+    said = ((name, getattr(capabilities, name, None)) for name in _FORWARDED)
+    return {
+        name: can.model_dump(mode="json", by_alias=True, exclude_none=True) for name, can in said if can is not None
+    }
 
 
 class Levels:
@@ -126,8 +129,8 @@ class Downstream:
 
 def _level_in(meta: types.RequestParamsMeta | None) -> types.LoggingLevel | None:
     """The level that a request of 2026-07-28 asks for by itself."""
-    wanted = (meta or {}).get(types.LOG_LEVEL_META_KEY)
-    return next((level for level in _LEVELS if level == wanted), None)
+    wanted: Any = (meta or {}).get(types.LOG_LEVEL_META_KEY)
+    return wanted if wanted in _LEVELS else None
 
 
 _KINDS: Final[Mapping[type[types.InputRequest], tuple[str, type[types.InputResponse]]]] = {

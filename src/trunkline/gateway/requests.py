@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import fields
 from functools import wraps
-from typing import Any, Final, TypeAlias, TypeVar, cast, get_args
+from typing import Any, Final, TypeAlias, TypeVar, get_args
 
 import mcp_types as types
 from mcp import MCPError
@@ -37,6 +37,7 @@ CACHE_KEY: Final = "trunkline/cache"
 PROVENANCE_KEY: Final = "trunkline/provenance"
 """In a result's `_meta`: where the answer came from, with the fields of `Provenance`."""
 
+_MODES: Final[Mapping[str, CacheMode]] = {mode: mode for mode in get_args(CacheMode)}
 _FIELDS: Final = tuple(field.name for field in fields(Provenance))
 _DEFAULT_DOMAIN: Final = "gateway"
 _DOMAIN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -86,7 +87,7 @@ class Requests:
             except InvalidArguments as error:
                 use.outcome = error.code
                 return _lesson(error)
-            if isinstance(result, types.InputRequiredResult):
+            if not isinstance(result, ToolResult):
                 use.outcome = "input_required"
                 return result
             use.outcome = "tool_error" if result.is_error else "ok"
@@ -225,11 +226,10 @@ def _domain_of(meta: types.RequestParamsMeta | None, principal: Principal) -> st
 
 def _cache_mode_of(meta: types.RequestParamsMeta | None) -> CacheMode:
     wanted = (meta or {}).get(CACHE_KEY, "use")
-    for mode in get_args(CacheMode):
-        if wanted == mode:
-            return cast("CacheMode", mode)
+    if isinstance(wanted, str) and wanted in _MODES:
+        return _MODES[wanted]
     # Not passed over: who asks for a new answer must not be given an old one.
-    words = f"_meta {CACHE_KEY}: found {quoted(wanted)}, expected one of {', '.join(get_args(CacheMode))}"
+    words = f"_meta {CACHE_KEY}: found {quoted(wanted)}, expected one of {', '.join(_MODES)}"
     raise MCPError(types.INVALID_PARAMS, words)
 
 
@@ -243,5 +243,6 @@ def _with_provenance(result: ToolResult) -> types.CallToolResult:
     provenance = result.provenance
     told = {name: getattr(provenance, name) for name in _FIELDS}  # `asdict` copies what cannot change, at some cost
     # The upstream server's name would pass for ours.
-    meta = {key: value for key, value in (result.meta or {}).items() if key != types.SERVER_INFO_META_KEY}
-    return result.model_copy(update={"meta": meta | {PROVENANCE_KEY: told}})
+    meta = {**(result.meta or {}), PROVENANCE_KEY: told}
+    meta.pop(types.SERVER_INFO_META_KEY, None)
+    return result.model_copy(update={"meta": meta})
