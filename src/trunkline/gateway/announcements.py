@@ -66,12 +66,11 @@ class Announcements:
 
     async def remember(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
         """Server middleware: note whose handshake is done, and who was heard of last."""
-        key = self.key_of(ctx)
         if ctx.method == "notifications/initialized":
-            self._sessions[key] = ctx.session
+            self._sessions[self.key_of(ctx)] = ctx.session
             if len(self._sessions) > self._limit:
                 self._sessions.popitem(last=False)
-        elif key in self._sessions:
+        elif self._sessions and (key := self.key_of(ctx)) in self._sessions:
             self._sessions.move_to_end(key)
         return await call_next(ctx)
 

@@ -46,8 +46,8 @@ class DirectSessions:
 
     async def remember(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
         """Server middleware: note whose handshake is done."""
-        key = session_of(ctx)
-        if ctx.method == "notifications/initialized" and ctx.request is not None and key is not None:
+        key = session_of(ctx) if ctx.method == "notifications/initialized" else None
+        if key is not None and ctx.request is not None:
             capabilities, said = ctx.session.client_capabilities, ctx.session.client_params
             if not asked_of(capabilities):
                 client = None if said is None else said.client_info
