@@ -62,8 +62,9 @@ class Fallbacks:
     def _servers(self, server: str, target: str) -> Sequence[Step]:
         policy = self._fleet.policy_of(server)
         # The defaults may name a server that is then its own.
-        others = [name for name in policy.fallback if name != server]
-        return [Elsewhere(name, policy.reserve, self._to_server(name, target)) for name in others]
+        return [
+            Elsewhere(name, policy.reserve, self._to_server(name, target)) for name in policy.fallback if name != server
+        ]
 
     def _substitutes(
         self, name: str, policy: FallbackPolicy, tool: Tool | None, kept: Sequence[Step]

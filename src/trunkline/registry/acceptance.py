@@ -47,7 +47,7 @@ class Acceptance:
 
     def is_refused(self, tool: Tool) -> bool:
         """Whether a tool is neither shown nor called."""
-        found = self.of(tool)
+        found = self.of(tool) if self._found else None
         return found is not None and found.is_refused
 
     def guard(self, call: Call) -> None:

@@ -78,7 +78,10 @@ class Names:
 
     def at(self, server: str, target: str) -> Tool | None:
         """The tool that this server calls so."""
-        return next((tool for tool in self._by_target.get(target, ()) if tool.server == server), None)
+        for tool in self._by_target.get(target, ()):  # asked for each call: a generator would cost more than the look
+            if tool.server == server:
+                return tool
+        return None
 
     def not_found(self, name: str, unlisted: Sequence[str]) -> ToolNotFound:
         """The error for a name that `find` has no tool for; `unlisted` are servers whose tools are not known so far."""
