@@ -22,6 +22,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from trunkline.events import AnswerAbandoned, Emit, RequestRefused
 from trunkline.gateway.guard import refusal
+from trunkline.gateway.writes import JoinedWrites
 from trunkline.policy import LimitsPolicy
 
 __all__ = ["bounded"]
@@ -52,6 +53,8 @@ class _Bounded(H11Protocol):
 
     limits: LimitsPolicy
     emit: Emit
+    _writes: JoinedWrites
+    """What `transport` is."""
     _patience: asyncio.TimerHandle | None = None
     """Runs while a request's head is awaited."""
     _unread: asyncio.TimerHandle | None = None
@@ -63,7 +66,8 @@ class _Bounded(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take the connection, or turn it away where there is no room."""
-        super().connection_made(transport)
+        self._writes = JoinedWrites(transport, self.loop)
+        super().connection_made(self._writes)
         if len(self.connections) > min(self.limits.connections, _files() * _SHARE):
             answer = refusal(503, "too_many_connections", "too many connections are open; come again later")
             answer.headers["Retry-After"] = str(_PAUSE)
@@ -86,6 +90,11 @@ class _Bounded(H11Protocol):
         if self._unwanted > self.limits.body:
             self.transport.close()
         self._watch()
+
+    def on_response_complete(self) -> None:
+        """Send an answer off, and go on with what came after its request."""
+        self._writes.flush()
+        super().on_response_complete()
 
     def pause_writing(self) -> None:
         """Wait for the reader, and not for ever: closing alone would keep all that it has not taken in."""
