@@ -253,6 +253,27 @@ def test_answers_that_nobody_takes_in_are_given_up_and_hold_no_connection(
     assert wanted in gateway.page("/metrics").text
 
 
+@pytest.mark.parametrize("is_held_up", [False, True], ids=["answered at once", "behind a call that hangs"])
+def test_requests_that_nobody_waits_for_the_answers_of_take_no_memory(
+    is_held_up: bool, gateway: RunningGateway, alice: Caller
+) -> None:
+    told = [*alice.headers, ("Mcp-Method", "tools/call"), ("Mcp-Name", "good_fault"), *JSON_AND_STREAM]
+    hanging = rendered("POST", "/mcp", told, json.dumps(call("good_fault", dict(faults.hang()))).encode())
+    many = rendered("GET", "/health/live", alice.headers, b"") * 1000
+    before = gateway.resident()
+    with connected(gateway.port, 1, window=4096) as (connection,):
+        connection.settimeout(3)
+        sent = 0
+        try:
+            connection.sendall(hanging if is_held_up else b"")
+            while sent < 100 * MEBIBYTE:
+                sent += connection.send(many)
+        except (ConnectionError, TimeoutError):
+            pass
+        assert sent < 100 * MEBIBYTE, "all of it was taken"
+        assert gateway.resident() - before < 30 * MEBIBYTE
+
+
 def ended_without_reading(connection: socket.socket) -> bool:
     """Whether the other side resets the connection although there is something to read, while we do not."""
     watch = select.poll()

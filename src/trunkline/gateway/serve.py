@@ -51,6 +51,8 @@ async def serve(
         log_config=None,
         log_level="critical",
         access_log=False,
+        # Nothing here asks where a proxy says that a request came from: what cannot be forged need not be believed.
+        proxy_headers=False,
         server_header=False,
         timeout_graceful_shutdown=_LAST_REQUESTS + _LAST_WORDS,
     )
