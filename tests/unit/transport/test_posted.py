@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import ssl
 from collections.abc import AsyncIterator, Callable
@@ -70,8 +71,9 @@ async def serve(stream: ByteStream, handler: Handler) -> None:
     async with stream:
         while (request := await read(stream, http)) is not None:
             answer = handler(request)
+            assert isinstance(answer.stream, httpx2.AsyncByteStream)
             try:
-                body, length = await answer.aread(), None
+                body, length = b"".join([piece async for piece in answer.stream]), None
             except httpx2.TransportError:
                 body, length = b"{", 50
             headers = [*answer.headers.raw, (b"content-length", str(length or len(body)).encode())]
@@ -170,6 +172,12 @@ async def test_an_answer_may_come_at_the_end_of_a_stream(way: str) -> None:
     progress = {"jsonrpc": "2.0", "method": "notifications/progress", "params": {"progressToken": 1, "progress": 1}}
 
     assert await call(way, answering(200, events(progress, OURS), "text/event-stream")) == {"content": []}
+
+
+async def test_an_answer_may_be_packed(way: str) -> None:
+    packed = answering(200, gzip.compress(json.dumps(OURS).encode()), **{"content-encoding": "gzip"})
+
+    assert await call(way, packed) == {"content": []}
 
 
 @pytest.mark.parametrize("asked", [7, "7"], ids=repr)
