@@ -87,6 +87,7 @@ class Facts:
                 "mcp": version("mcp"),
                 "STORM_SECONDS": os.environ.get("STORM_SECONDS"),
                 "FUZZ_CASES": os.environ.get("FUZZ_CASES"),
+                "CACHE_OPERATIONS": os.environ.get("CACHE_OPERATIONS"),
             },
         }
 
