@@ -31,14 +31,6 @@ class Caller:
     exchange: Exchange | None = None
     """With whom, where it is somebody who can be asked: then for one call only."""
 
-    def for_principal(self, name: str) -> Caller:
-        """The same, on behalf of this principal. Written out, as a gateway does it for each call: `replace` is slow."""
-        return Caller(self.rng, self.domain, name, self.exchange)
-
-    def for_exchange(self, exchange: Exchange) -> Caller:
-        """The same, with somebody who can be asked, for one call; written out for the same reason."""
-        return Caller(self.rng, self.domain, self.principal, exchange)
-
     def new_call(
         self,
         method: Method,

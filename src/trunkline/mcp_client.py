@@ -124,16 +124,15 @@ class EnhancedMCPClient:
 
         Take the name from a verified credential, such as a user's id, never from what a request says of itself.
         """
-        return self._bound(self._caller.for_principal(name))
+        return self._bound(replace(self._caller, principal=name))
 
     def for_exchange(self, exchange: Exchange) -> EnhancedMCPClient:
         """The same client, bound to somebody who can be asked, for one call; raises `InputRequired` beside the rest."""
-        return self._bound(self._caller.for_exchange(exchange))
+        return self._bound(replace(self._caller, exchange=exchange))
 
     def _bound(self, caller: Caller) -> EnhancedMCPClient:
         bound = object.__new__(type(self))
-        bound.__dict__.update(self.__dict__)
-        bound._caller = caller
+        bound.__dict__.update(self.__dict__, _caller=caller)
         return bound
 
     async def call_tool(
