@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import fields
 from functools import wraps
-from typing import Any, Final, TypeAlias, TypeVar, get_args
+from typing import Any, Final, TypeAlias, TypeVar, cast, get_args
 
 import mcp_types as types
 from mcp import MCPError
@@ -37,7 +37,7 @@ CACHE_KEY: Final = "trunkline/cache"
 PROVENANCE_KEY: Final = "trunkline/provenance"
 """In a result's `_meta`: where the answer came from, with the fields of `Provenance`."""
 
-_MODES: Final[Mapping[str, CacheMode]] = {mode: mode for mode in get_args(CacheMode)}
+_MODES: Final[tuple[CacheMode, ...]] = get_args(CacheMode)
 _FIELDS: Final = tuple(field.name for field in fields(Provenance))
 _DEFAULT_DOMAIN: Final = "gateway"
 _DOMAIN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -225,9 +225,9 @@ def _domain_of(meta: types.RequestParamsMeta | None, principal: Principal) -> st
 
 
 def _cache_mode_of(meta: types.RequestParamsMeta | None) -> CacheMode:
-    wanted = (meta or {}).get(CACHE_KEY, "use")
-    if isinstance(wanted, str) and wanted in _MODES:
-        return _MODES[wanted]
+    wanted: Any = (meta or {}).get(CACHE_KEY, "use")
+    if wanted in _MODES:
+        return cast("CacheMode", wanted)
     # Not passed over: who asks for a new answer must not be given an old one.
     words = f"_meta {CACHE_KEY}: found {quoted(wanted)}, expected one of {', '.join(_MODES)}"
     raise MCPError(types.INVALID_PARAMS, words)

@@ -143,8 +143,7 @@ class Pool:
             CallFailed: The attempt failed.
         """
         connection = self._ledger.best() or await self._wait_for_connection(call)
-        # Only now: the shared ones tell whether the server is there at all.
-        if call.exchange is not None and call.exchange.peer.key is not None:
+        if call.exchange is not None:  # only now: the shared ones tell whether the server is there at all
             connection = await self.own.find(call) or self._ledger.best() or connection
         if call.recheck is not None:
             call.recheck(self.server, call.target)

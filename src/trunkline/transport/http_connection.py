@@ -64,7 +64,6 @@ class HttpConnection:
         self._socket = select.poll()
         self._socket.register(stream.extra(SocketAttribute.raw_socket), select.POLLIN)  # noqa: S610 - not Django's
         self._since = clock.now()
-        self._method = ""
         self._received = b""
         """Of the body, or what came after it."""
         self._left = 0
@@ -79,12 +78,11 @@ class HttpConnection:
 
     async def send(self, request: Sent, limits: Limits) -> None:
         """Send a request as a whole. From its first byte on the server may have got it."""
-        self._method = request.method
         with limits.of("write", httpx2.WriteTimeout), raised_as(httpx2.WriteError):
             await self._stream.send(request.data)
 
-    async def head(self, limits: Limits) -> Head:
-        """The beginning of the answer."""
+    async def head(self, request: Sent, limits: Limits) -> Head:
+        """The beginning of the answer to what was sent."""
         received, end = bytearray(), -1
         while end < 0 and len(received) <= _HEAD:
             piece = await self._receive(limits)
@@ -94,16 +92,16 @@ class HttpConnection:
             if not piece:
                 break
         end += len(_HEAD_END)
-        plain = plain_head(received[:end]) if self._method == "POST" else None
+        plain = plain_head(received[:end]) if request.method == "POST" else None
         if plain is None or plain.length is None:
-            return await self._head_by_h11(bytes(received), limits)
+            return await self._head_by_h11(request.method, bytes(received), limits)
         self._received, self._left = bytes(received[end:]), plain.length
         return plain
 
-    async def _head_by_h11(self, received: bytes, limits: Limits) -> Head:
+    async def _head_by_h11(self, method: str, received: bytes, limits: Limits) -> Head:
         self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=_HEAD)
         # It has to know what was asked, to know how long the answer is; what it makes of that has been sent already.
-        self._http.send(h11.Request(method=self._method, target="/", headers=[("Host", "_")]))
+        self._http.send(h11.Request(method=method, target="/", headers=[("Host", "_")]))
         self._http.send(h11.EndOfMessage())
         if received:
             self._http.receive_data(received)

@@ -82,7 +82,7 @@ class HttpConnections(httpx2.AsyncBaseTransport):
             connection = await self._kept(request.origin) or await self._connect(request.origin, limits)
             wire.sent()
             await connection.send(request, limits)
-            head = await connection.head(limits)
+            head = await connection.head(request, limits)
         except BaseException:
             await self._give_back(connection, is_whole=False)
             raise
