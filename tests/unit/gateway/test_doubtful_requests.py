@@ -25,6 +25,22 @@ HIDDEN = b"GET /hidden HTTP/1.1\r\nHost: x\r\n\r\n"
 CHUNKED = b"POST /a HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n"
 
 
+class Watched:
+    """A transport, and what is written to it in one go: in the socket it would run together."""
+
+    def __init__(self, transport: asyncio.Transport, written: list[bytes]) -> None:
+        self._transport = transport
+        self._written = written
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        """Take note, and write."""
+        self._written.append(bytes(data))
+        self._transport.write(data)
+
+
 class Server:
     """Where the connections lead to: what has been served, and what was told of."""
 
@@ -33,6 +49,7 @@ class Server:
         self.told = told
         self.state = state
         self.served: list[tuple[str, str, bytes]] = []
+        self.written: list[bytes] = []
         self.at_once = self.most_at_once = 0
 
     @property
@@ -91,7 +108,13 @@ async def serving(app: Callable[..., Awaitable[None]] | None = None) -> AsyncIte
     config = uvicorn.Config(
         called, http=protocol, log_config=None, ws="none", h11_max_incomplete_event_size=LIMITS.head
     )
-    made: Any = protocol
+    bases: Any = protocol
+
+    class Connection(bases):  # type: ignore[misc] # made anew for each server
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(Watched(transport, server.written))
+
+    made: Any = Connection
     listening = await loop.create_server(lambda: made(config=config, server_state=state, app_state={}), "127.0.0.1", 0)
     server = Server(listening.sockets[0].getsockname()[1], told, state)
     async with listening:
@@ -296,6 +319,7 @@ async def test_a_small_answer_comes_in_one_piece_and_an_event_at_once() -> None:
         with anyio.fail_after(10):
             writer.write(b"GET /small HTTP/1.1\r\nHost: x\r\n\r\n")
             assert (await reader.read(65536)).endswith(b"small|end|")
+            assert [piece.count(b"HTTP/1.1") for piece in server.written] == [1], "head and body went out apart"
             writer.write(b"GET /stream HTTP/1.1\r\nHost: x\r\n\r\n")
             assert b"first" in await reader.read(65536)
             go_on.set()

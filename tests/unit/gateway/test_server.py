@@ -216,3 +216,22 @@ async def test_updates_of_single_resources_and_of_all_listings_are_promised(era:
         assert able.tools == types.ToolsCapability(list_changed=True)
         assert able.prompts == types.PromptsCapability(list_changed=True)
         assert able.logging == types.LoggingCapability()
+
+
+async def test_a_tool_that_marks_arguments_is_held_to_its_headers_and_others_are_not_read_for_it() -> None:
+    marked = tool("marked")
+    marked.input_schema["properties"]["text"]["x-mcp-header"] = "Text"
+
+    async def list_tools(_ctx: ServerRequestContext, _params: object) -> types.ListToolsResult:
+        return types.ListToolsResult(tools=[marked, tool("plain")])
+
+    def make_server() -> Server[dict[str, object]]:
+        return Server("upstream", on_list_tools=list_tools)
+
+    async with infrastructure("lab", make_server=make_server) as infra:
+        await infra.mcp_client.list_tools()
+        lookup = build_server(infra).get_tool_input_schema
+        assert lookup is not None
+        assert lookup("lab_marked") == marked.input_schema
+        assert lookup("lab_plain") is None
+        assert lookup("lab_unknown") is None
