@@ -27,6 +27,7 @@ from trunkline.gateway.bounds import Bounds
 from trunkline.gateway.caching import cache_routes
 from trunkline.gateway.draining import Drain
 from trunkline.gateway.guard import Guard, refusal, require_protection
+from trunkline.gateway.intake import Shortcut
 from trunkline.gateway.openapi import document
 from trunkline.gateway.principals import principal_of
 from trunkline.gateway.server import build_server, http_endpoint
@@ -115,6 +116,7 @@ def build_app(infra: Infrastructure, host: str, port: int, *, patience: float = 
             Middleware(Bounds, limits=lambda: gateway_settings().limits),
             Middleware(Authentication, settings=gateway_settings, is_loopback=is_loopback(host)),
             Middleware(Audience, emit=infra.bus.emit, patience=patience),
+            Middleware(Shortcut, endpoint=endpoint, path="/mcp"),
         ],
         exception_handlers={HTTPException: _refused, Exception: _failed},
         lifespan=lifespan,

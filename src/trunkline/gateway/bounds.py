@@ -6,12 +6,14 @@ Before every route.
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import chain
 
 import anyio
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from trunkline.gateway.guard import refusal
+from trunkline.gateway.plain_exchange import WHOLE
 from trunkline.policy import LimitsPolicy
 
 __all__ = ["Bounds"]
@@ -35,18 +37,19 @@ class Bounds:
             words = f"the head of a request has at most {limits.head} bytes"
             await refusal(431, "head_too_large", words)(scope, receive, send)
             return
-        if {b"content-length", b"transfer-encoding"} <= {name for name, _ in scope["headers"]}:
+        about = dict(scope["headers"])
+        if b"content-length" in about and b"transfer-encoding" in about:
             # A proxy before us may believe the other one, and take what follows for another caller's request
             # (RFC 9112, 6.3): nothing more is read here.
             answer = refusal(400, "malformed", "a request has a length or a transfer encoding, not both")
             answer.headers["Connection"] = "close"
             await answer(scope, receive, send)
             return
-        declared = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
+        declared = about.get(b"content-length", b"0")
         if declared.isdigit() and (len(declared) > 20 or int(declared) > limits.body):
             await refusal(413, "too_large", _too_large(limits))(scope, receive, send)
             return
-        await self.app(scope, _Body(receive, limits).receive, send)
+        await self.app(scope, receive if scope.get(WHOLE) else _Body(receive, limits).receive, send)
 
 
 class _Body:
@@ -77,8 +80,13 @@ class _Body:
 
 def _size_of(scope: Scope) -> int:
     """Bytes of a request's line and headers, about: the web server bounds only what has come in several pieces."""
-    headers = sum(len(name) + len(value) + 4 for name, value in scope["headers"])
-    return headers + len(scope.get("raw_path") or b"") + len(scope["query_string"])
+    headers = scope["headers"]
+    return (
+        sum(map(len, chain.from_iterable(headers)))
+        + 4 * len(headers)
+        + len(scope.get("raw_path") or b"")
+        + len(scope["query_string"])
+    )
 
 
 def _too_large(limits: LimitsPolicy) -> str:

@@ -22,6 +22,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from trunkline.events import AnswerAbandoned, Emit, RequestRefused
 from trunkline.gateway.guard import refusal
+from trunkline.gateway.plain_protocol import PlainProtocol
 from trunkline.gateway.writes import JoinedWrites
 from trunkline.policy import LimitsPolicy
 
@@ -43,12 +44,13 @@ def bounded(limits: Callable[[], LimitsPolicy], emit: Emit) -> type[H11Protocol]
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             super().__init__(*args, **kwargs)
             self.limits = limits()
+            self.largest = min(self.largest, self.limits.body)
             self.emit = emit
 
     return BoundedProtocol
 
 
-class _Bounded(H11Protocol):
+class _Bounded(PlainProtocol):
     """One connection."""
 
     limits: LimitsPolicy
@@ -89,7 +91,10 @@ class _Bounded(H11Protocol):
         self._unwanted = self._unwanted + len(data) if self._is_draining else 0
         if self._unwanted > self.limits.body:
             self.transport.close()
-        self._watch()
+        if self.is_holding:
+            self._stop_watching()
+        else:
+            self._watch()
 
     def on_response_complete(self) -> None:
         """Send an answer off, and go on with what came after its request."""

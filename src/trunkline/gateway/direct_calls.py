@@ -16,7 +16,6 @@ from typing import Any, Final
 import mcp_types as types
 from mcp.server import Server
 from mcp.server.connection import Connection
-from mcp.server.runner import ServerRunner, modern_error_data
 from mcp.server.streamable_http import REQUEST_CANCELLED, check_accept_headers
 from mcp.shared.inbound import (
     ERROR_CODE_HTTP_STATUS,
@@ -72,9 +71,12 @@ class DirectCalls:
         session = call.session.key if call.session else None
         exchange = Exchange(Request(scope), call.id, call.params, send, session=session)
         # Nothing else ends the block early but the client's own doing.
-        answer, status = {"error": _CANCELLED}, 200
+        answer: Mapping[str, Any] = {"error": _CANCELLED}
         with self._exchanges.looking_after(exchange, receive):
-            answer, status = await self._answer(call, exchange)
+            answer = await exchange.answer(self._server, call.connection)
+        status = 200
+        if call.session is None and "error" in answer:
+            status = ERROR_CODE_HTTP_STATUS.get(answer["error"]["code"], 200)
         await exchange.end({"jsonrpc": "2.0", "id": call.id, **answer}, status)
 
     def _read(self, scope: Scope, message: Message) -> _Call | None:
@@ -116,16 +118,6 @@ class DirectCalls:
         if schema is not None and validate_mcp_param_headers(schema, arguments, headers) is not None:
             return None
         return Connection.from_envelope(route.protocol_version, route.client_info, route.client_capabilities)
-
-    async def _answer(self, call: _Call, exchange: Exchange) -> tuple[dict[str, Any], int]:
-        try:
-            # Not the SDK's `serve_one`: what that takes down afterwards is not set up by any of our handlers.
-            runner = ServerRunner(self._server, call.connection, None)
-            return {"result": await runner.on_request(exchange, "tools/call", call.params)}, 200
-        except Exception as error:  # boundary: as in the SDK's endpoint, an error of JSON-RPC
-            told = modern_error_data(error)
-            status = 200 if call.session else ERROR_CODE_HTTP_STATUS.get(told.code, 200)
-            return {"error": told.model_dump(mode="json", exclude_none=True)}, status
 
 
 @lru_cache(maxsize=64)

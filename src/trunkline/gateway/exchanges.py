@@ -14,9 +14,7 @@ from typing import Any, Final
 
 import anyio
 from anyio.abc import TaskGroup
-from mcp.shared.dispatcher import CallOptions, coerce_request_id
-from mcp.shared.exceptions import NoBackChannelError
-from mcp.shared.jsonrpc_dispatcher import progress_token_from_params
+from mcp.shared.dispatcher import coerce_request_id
 from mcp.shared.message import ServerMessageMetadata
 from mcp.shared.transport_context import TransportContext
 from mcp_types import RequestId
@@ -24,6 +22,7 @@ from starlette.requests import Request
 from starlette.types import Receive, Send
 
 from trunkline import clock
+from trunkline.gateway.direct_request import DirectRequest
 
 __all__ = ["Exchange", "Exchanges"]
 
@@ -38,63 +37,33 @@ _STREAM: Final = [
 ]
 
 
-class Exchange:
-    """One request and its answer; to the SDK's server a dispatch context, through which nobody can be asked."""
+class Exchange(DirectRequest):
+    """One request and its answer."""
 
     def __init__(
         self, request: Request, request_id: RequestId, params: Mapping[str, Any], send: Send, *, session: str | None
     ) -> None:
         """Answer through `send`; `session` is the one of the handshake era that the request belongs to."""
-        self.request_id = request_id
-        self.session = session
-        # Who is of that era is asked in vain; who is not must not be asked, and is answered otherwise.
-        self.can_send_request = session is not None
-        self.transport = TransportContext(
-            kind="streamable-http", can_send_request=self.can_send_request, headers=request.headers
+        transport = TransportContext(
+            kind="streamable-http", can_send_request=session is not None, headers=request.headers
         )
-        self.message_metadata = ServerMessageMetadata(request_context=request)
-        self.scope = anyio.CancelScope()
-        """Cancelled when the client wants no answer any more."""
-        self.attention = anyio.CancelScope()
-        """Cancelled when there is nothing more to look after."""
-        self.is_attended = False
+        super().__init__(request_id, params, transport, ServerMessageMetadata(request_context=request))
+        self.session = session
+        self.attention: anyio.CancelScope | None = None
+        """Cancelled when there is nothing more to look after; None as long as nobody does."""
         self.since = clock.now()
-        self._progress_token = progress_token_from_params(params)
         self._send = send
         self._is_stream = False
         self._turn = anyio.Lock(fast_acquire=True)
 
-    def __repr__(self) -> str:
-        return f"<Exchange {self.request_id!r}>"
-
-    @property
-    def cancel_requested(self) -> anyio.Event:
-        """Never set: what is cancelled ends at once."""
-        return anyio.Event()
-
-    async def send_raw_request(
-        self, method: str, params: Mapping[str, Any] | None, opts: CallOptions | None = None
-    ) -> dict[str, Any]:
-        """Refuse to ask the client anything."""
-        raise NoBackChannelError(method)
-
-    async def notify(self, method: str, params: Mapping[str, Any] | None, opts: CallOptions | None = None) -> None:
-        """Tell the client something before its answer."""
-        told = {"jsonrpc": "2.0", "method": method} | ({} if params is None else {"params": dict(params)})
-        await self._tell(_event(told))
-
-    async def progress(self, progress: float, total: float | None = None, message: str | None = None) -> None:
-        """Tell how far the request has got, if the client wants to know."""
-        if self._progress_token is not None:
-            told = {"progressToken": self._progress_token, "progress": progress, "total": total, "message": message}
-            known = {name: value for name, value in told.items() if value is not None}
-            await self.notify("notifications/progress", known)
-
     async def ping(self) -> None:
         """Say that the request is alive."""
-        await self._tell(b": ping\r\n\r\n")
+        await self._say(b": ping\r\n\r\n")
 
-    async def _tell(self, words: bytes) -> None:
+    async def _tell(self, message: Mapping[str, Any]) -> None:
+        await self._say(_event(message))
+
+    async def _say(self, words: bytes) -> None:
         async with self._turn:
             if not self._is_stream:
                 self._is_stream = True
@@ -103,14 +72,21 @@ class Exchange:
 
     async def end(self, answer: Mapping[str, Any], status: int) -> None:
         """Give the answer, which is the last thing said."""
+        if self.attention is None and not self._is_stream:
+            # Nobody else can have anything to say: most answers take no turn.
+            await self._end_at_once(answer, status)
+            return
         async with self._turn:
             if self._is_stream:
                 await self._send({"type": "http.response.body", "body": _event(answer)})
-                return
-            body = _json(answer)
-            headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-            await self._send({"type": "http.response.start", "status": status, "headers": headers})
-            await self._send({"type": "http.response.body", "body": body})
+            else:
+                await self._end_at_once(answer, status)
+
+    async def _end_at_once(self, answer: Mapping[str, Any], status: int) -> None:
+        body = _json(answer)
+        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+        await self._send({"type": "http.response.body", "body": body})
 
 
 class Exchanges:
@@ -131,7 +107,7 @@ class Exchanges:
                 yield
         finally:
             self._open.pop(exchange, None)
-            if exchange.is_attended:
+            if exchange.attention is not None:
                 exchange.attention.cancel()
 
     def cancel(self, session: str, request_id: RequestId) -> None:
@@ -154,13 +130,13 @@ class Exchanges:
             await anyio.sleep(_LOOK)
             now = clock.now()
             for exchange, receive in self._open.items():
-                if not exchange.is_attended and now - exchange.since >= _LOOK:
-                    exchange.is_attended = True
-                    tasks.start_soon(self._attend, exchange, receive)
+                if exchange.attention is None and now - exchange.since >= _LOOK:
+                    exchange.attention = anyio.CancelScope()
+                    tasks.start_soon(self._attend, exchange, exchange.attention, receive)
 
-    async def _attend(self, exchange: Exchange, receive: Receive) -> None:
+    async def _attend(self, exchange: Exchange, attention: anyio.CancelScope, receive: Receive) -> None:
         try:
-            with exchange.attention:
+            with attention:
                 await _until_left(exchange, receive)
                 if exchange.session is None:
                     exchange.scope.cancel()

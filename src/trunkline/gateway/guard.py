@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
 from urllib.parse import urlsplit
@@ -92,6 +93,12 @@ _REFUSALS: Final = MappingProxyType(
 """What each status says of a request that was refused; nothing else here answers with these."""
 
 
+@lru_cache(maxsize=64)
+def _besides(said: tuple[bytes, ...]) -> tuple[tuple[bytes, bytes], ...]:
+    """The headers that an answer with these is still to be given."""
+    return tuple(each for each in _RAW_HEADERS if each[0] not in said)
+
+
 class Guard:
     """ASGI middleware: checks Host and Origin, puts the security headers on every answer, and tells of refusals."""
 
@@ -107,8 +114,10 @@ class Guard:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        hosts = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
-        origins = [value.decode("latin-1") for name, value in scope["headers"] if name == b"origin"]
+        headers = scope["headers"]
+        hosts = [value.decode("latin-1") for name, value in headers if name == b"host"]
+        has_origin = b"origin" in dict(headers)
+        origins = [value.decode("latin-1") for name, value in headers if name == b"origin"] if has_origin else []
         if len(hosts) != 1 or not self._is_ours(hosts[0]):
             self._tell("wrong_host")
             await refusal(421, "wrong_host", "this address is not served here")(scope, receive, send)
@@ -120,8 +129,7 @@ class Guard:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                said = {name for name, _ in message["headers"]}
-                message["headers"] = [*message["headers"], *(each for each in _RAW_HEADERS if each[0] not in said)]
+                message["headers"] = [*message["headers"], *_besides(tuple(dict(message["headers"])))]
                 if message["status"] in _REFUSALS:
                     self._tell(_REFUSALS[message["status"]])
                 elif message["status"] == 503 and scope["path"] == "/mcp":

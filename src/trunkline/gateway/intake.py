@@ -7,10 +7,15 @@ go on from an earlier event (`Last-Event-ID`): here the stream begins anew, whic
 
 from __future__ import annotations
 
-from starlette.requests import ClientDisconnect, Request
+from typing import Final
+
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ["Intake", "replayed"]
+from trunkline.gateway.plain_exchange import WHOLE
+
+__all__ = ["Intake", "Shortcut", "replayed"]
+
+_LAST_EVENT: Final = b"last-event-id"
 
 
 class Intake:
@@ -22,13 +27,32 @@ class Intake:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, and forget one that breaks off."""
-        try:
-            body = await Request(scope, receive).body()
-        except ClientDisconnect:
+        message = await receive()
+        pieces = [message.get("body", b"")]
+        while message.get("more_body", False):
+            message = await receive()
+            pieces.append(message.get("body", b""))
+        if message["type"] == "http.disconnect":
             return
-        complete: Message = {"type": "http.request", "body": body, "more_body": False}
-        headers = [(name, value) for name, value in scope["headers"] if name != b"last-event-id"]
-        await self._app({**scope, "headers": headers}, replayed(complete, receive), send)
+        if _LAST_EVENT in dict(scope["headers"]):
+            scope["headers"] = [(name, value) for name, value in scope["headers"] if name != _LAST_EVENT]
+        complete: Message = {"type": "http.request", "body": b"".join(pieces), "more_body": False}
+        await self._app(scope, replayed(complete, receive), send)
+
+
+class Shortcut:
+    """ASGI middleware: requests that have come as a whole take no way round by the router to where most of them go."""
+
+    def __init__(self, app: ASGIApp, endpoint: ASGIApp, path: str) -> None:
+        """Lead what is asked of `path` to `endpoint`, where `app` would lead it too."""
+        self.app = app
+        self._endpoint = endpoint
+        self._path = path
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on."""
+        is_short = scope.get(WHOLE) and scope["path"] == self._path
+        await (self._endpoint if is_short else self.app)(scope, receive, send)
 
 
 def replayed(message: Message, receive: Receive) -> Receive:

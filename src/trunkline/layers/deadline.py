@@ -20,7 +20,7 @@ class DeadlineLayer:
 
     async def __call__(self, call: Call, call_next: Service) -> Result:
         """Serve the call within its deadline."""
-        with anyio.CancelScope(deadline=call.deadline) as scope:
+        with anyio.move_on_at(call.deadline) as scope:
             if call.exchange is None:
                 return await call_next(call)
             with call.exchange.bounded(scope, call):

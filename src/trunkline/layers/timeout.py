@@ -33,7 +33,7 @@ class TimeoutLayer:
         if call.progress is None and call.attempt_ends == call.deadline:
             # The deadline comes first anyway: one scope less on the hot path.
             return await call_next(call)
-        with anyio.CancelScope(deadline=started + timeout) as scope:
+        with anyio.move_on_at(started + timeout) as scope:
             if call.progress is not None:
                 call_next = partial(_extending, call.progress, scope, timeout, call_next)
             if call.exchange is None:

@@ -17,7 +17,7 @@ import httpx2
 from anyio.abc import ByteStream
 from anyio.streams.tls import TLSStream
 
-from trunkline.transport.http_connection import HttpConnection, Limits, raised_as
+from trunkline.transport.http_connection import HttpConnection, Limits, RaisedAs
 from trunkline.transport.http_message import Head, Origin, Sent, head_of, lines_of, origin_of
 from trunkline.transport.wire import WIRE_EXTENSION, Wire
 
@@ -106,7 +106,7 @@ class HttpConnections(httpx2.AsyncBaseTransport):
 
     async def _connect(self, origin: Origin, limits: Limits) -> HttpConnection:
         scheme, host, port = origin
-        with limits.of("connect", httpx2.ConnectTimeout), raised_as(httpx2.ConnectError):
+        with limits.of("connect", httpx2.ConnectTimeout), RaisedAs(httpx2.ConnectError):
             stream: ByteStream = await anyio.connect_tcp(host, port)
             if scheme == "https":
                 try:

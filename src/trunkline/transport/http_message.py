@@ -1,4 +1,4 @@
-"""Requests as bytes, and the heads of plain answers. Beside `http_connection`.
+"""Requests as bytes, and the heads of plain messages. Beside `http_connection`, and the gateway's `plain_exchange`.
 
 Nearly every answer is a status of 200, a few headers and a body of known length. One strict pattern reads such a head
 in a fifth of the time that h11 takes; whatever is not exactly that is left to h11.
@@ -7,21 +7,37 @@ in a fifth of the time that h11 takes; whatever is not exactly that is left to h
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 import httpx2
 
-__all__ = ["Head", "Origin", "Sent", "head_of", "lines_of", "origin_of", "plain_head"]
+__all__ = [
+    "TOKEN",
+    "Head",
+    "Origin",
+    "Sent",
+    "head_of",
+    "headers_in",
+    "length_in",
+    "lines_of",
+    "once",
+    "origin_of",
+    "plain_head",
+]
 
 Origin: TypeAlias = tuple[str, str, int]
 """Scheme, host and port."""
-_LINES: Final = re.compile(rb"(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[^\x00\r\n]*\r\n)*")
-"""Headers, each named by a token (RFC 9110, 5.6.2)."""
+TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+"""The pattern of a header's name (RFC 9110, 5.6.2)."""
+_LINES: Final = re.compile(rb"(?:" + TOKEN + rb":[^\x00\r\n]*\r\n)*")
+_LINE: Final = re.compile(rb"([^:]+):[ \t]*([^\r]*?)[ \t]*\r\n")
 _ANSWER: Final = re.compile(rb"HTTP/1\.1 200(?: [^\x00\r\n]*)?\r\n(" + _LINES.pattern + rb")\r\n")
 _FRAMING: Final = frozenset({b"content-length", b"transfer-encoding"})
 """Where a body ends."""
+_SPECIAL: Final = frozenset({b"expect", b"te", b"trailer", b"transfer-encoding", b"upgrade"})
+"""Headers that say of what is to come that it is more, or something else, than a body of a certain length."""
 _LONGEST: Final = 15
 """Digits of a length that is believed."""
 
@@ -76,20 +92,30 @@ def lines_of(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
     return said
 
 
+def headers_in(lines: bytes) -> list[tuple[bytes, bytes]]:
+    """The headers that lines say of which each is one, the names in small letters."""
+    return [(name.lower(), value) for name, value in _LINE.findall(lines)]
+
+
+def once(headers: list[tuple[bytes, bytes]]) -> Mapping[bytes, bytes]:
+    """The headers by their names; none where one of them is there twice, which may be read in two ways."""
+    about = dict(headers)
+    return about if len(about) == len(headers) else {}
+
+
+def length_in(about: Mapping[bytes, bytes]) -> int | None:
+    """Bytes of the body after these headers; None where they do not say that, or say more about what is to come."""
+    length = about.get(b"content-length", b"")
+    if not length.isdigit() or len(length) > _LONGEST or not _SPECIAL.isdisjoint(about):
+        return None
+    return int(length) if about.get(b"connection", b"keep-alive").lower() == b"keep-alive" else None
+
+
 def plain_head(received: bytes | bytearray) -> Head | None:
     """What a head says, to the empty line that ends it, where there is nothing special about it."""
     found = _ANSWER.fullmatch(received)
     if found is None:
         return None
-    headers, lengths = [], []
-    for line in found[1].split(b"\r\n")[:-1]:
-        name, _, value = line.partition(b":")
-        name, value = name.lower(), value.strip(b" \t")
-        headers.append((name, value))
-        if name == b"content-length":
-            lengths.append(value)
-        elif name == b"transfer-encoding" or (name == b"connection" and value.lower() != b"keep-alive"):
-            return None
-    if len(lengths) != 1 or not lengths[0].isdigit() or len(lengths[0]) > _LONGEST:
-        return None
-    return Head(200, headers, int(lengths[0]))
+    headers = headers_in(found[1])
+    length = length_in(once(headers))
+    return None if length is None else Head(200, headers, length)
