@@ -15,7 +15,7 @@ import anyio
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from trunkline.gateway.codes import STOPPING
+from trunkline.gateway.codes import BROKEN_OFF, stopping
 from trunkline.gateway.intake import replayed
 
 __all__ = ["Admission"]
@@ -111,18 +111,15 @@ def _request(message: Message) -> tuple[bool, _Id]:
 def _turned_away(scope: Scope, asked: _Id) -> JSONResponse:
     has_session = any(name == b"mcp-session-id" for name, _ in scope["headers"])
     what = "this session ends with it: initialize anew" if has_session else "ask again, another one will answer"
-    answer = _error(404 if has_session else 503, asked, f"the gateway is stopping, nothing has been run; {what}")
+    words = f"the gateway is stopping, nothing has been run; {what}"
+    answer = _error(404 if has_session else 503, asked, stopping(words, retry_after=float(_RETRY_AFTER)))
     answer.headers["Retry-After"] = str(_RETRY_AFTER)
     return answer
 
 
 def _broken_off(asked: _Id) -> JSONResponse:
-    return _error(500, asked, "the gateway has stopped before this was answered; it may have run")
+    return _error(500, asked, stopping(BROKEN_OFF, retry_after=None))
 
 
-def _error(status: int, asked: _Id, message: str) -> JSONResponse:
-    may_have_run = status == 500
-    retry_after = None if may_have_run else float(_RETRY_AFTER)
-    data: dict[str, Any] = {"error": "GatewayStopping", "may_have_run": may_have_run, "retry_after": retry_after}
-    body = {"jsonrpc": "2.0", "id": asked, "error": {"code": STOPPING, "message": message, "data": data}}
-    return JSONResponse(body, status, {"Connection": "close"})
+def _error(status: int, asked: _Id, error: dict[str, Any]) -> JSONResponse:
+    return JSONResponse({"jsonrpc": "2.0", "id": asked, "error": error}, status, {"Connection": "close"})

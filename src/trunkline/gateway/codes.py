@@ -40,7 +40,18 @@ from trunkline.errors import (
     ToolRefused,
 )
 
-__all__ = ["CODES", "FORWARDED", "MISTAKES", "STOPPING", "code_of", "data_of", "is_tool_error", "message_of"]
+__all__ = [
+    "BROKEN_OFF",
+    "CODES",
+    "FORWARDED",
+    "MISTAKES",
+    "STOPPING",
+    "code_of",
+    "data_of",
+    "is_tool_error",
+    "message_of",
+    "stopping",
+]
 
 CODES: Final = MappingProxyType(
     {
@@ -63,13 +74,22 @@ CODES: Final = MappingProxyType(
 """The JSON-RPC code of each class of error; a class that is not named here has its parent's."""
 
 STOPPING: Final = 31007
-"""A request came to a gateway that ends, and nothing was done."""
+"""A request came to a gateway that ends: nothing was done, or nobody waited for how it went."""
+
+BROKEN_OFF: Final = "the gateway has stopped before this was answered; it may have run"
+"""Said of a request that was under way."""
 
 FORWARDED: Final = frozenset({types.MISSING_REQUIRED_CLIENT_CAPABILITY, types.URL_ELICITATION_REQUIRED})
 """A server's own errors that its client has to understand: they are passed on as they are, with their data."""
 
 MISTAKES: Final = frozenset({-32700, -32600, -32601, -32602, -32002})
 """Codes for a mistake of the caller, which the conventions do not count as errors of the server that says so."""
+
+
+def stopping(message: str, *, retry_after: float | None) -> dict[str, Any]:
+    """The error of a gateway that ends: nothing has run where another one may be asked after so many seconds."""
+    data = {"error": "GatewayStopping", "may_have_run": retry_after is None, "retry_after": retry_after}
+    return {"code": STOPPING, "message": message, "data": data}
 
 
 def is_tool_error(result: HandlerResult) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
@@ -17,7 +18,7 @@ from mcp.shared.message import MessageMetadata
 from mcp.shared.transport_context import TransportContext
 from mcp_types import RequestId
 
-__all__ = ["DirectRequest"]
+__all__ = ["DirectRequest", "as_json"]
 
 
 class DirectRequest(ABC):
@@ -78,3 +79,8 @@ class DirectRequest(ABC):
     @abstractmethod
     async def _tell(self, message: Mapping[str, Any]) -> None:
         """Send the client a message, before the answer."""
+
+
+def as_json(message: Mapping[str, Any]) -> bytes:
+    """A message as it goes out."""
+    return json.dumps(message, separators=(",", ":")).encode()

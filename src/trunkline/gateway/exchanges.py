@@ -6,7 +6,6 @@ look; so here one task looks at all of them, and only those that take longer get
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
@@ -22,7 +21,7 @@ from starlette.requests import Request
 from starlette.types import Receive, Send
 
 from trunkline import clock
-from trunkline.gateway.direct_request import DirectRequest
+from trunkline.gateway.direct_request import DirectRequest, as_json
 
 __all__ = ["Exchange", "Exchanges"]
 
@@ -83,7 +82,7 @@ class Exchange(DirectRequest):
                 await self._end_at_once(answer, status)
 
     async def _end_at_once(self, answer: Mapping[str, Any], status: int) -> None:
-        body = _json(answer)
+        body = as_json(answer)
         headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
         await self._send({"type": "http.response.body", "body": body})
@@ -154,9 +153,5 @@ async def _until_left(exchange: Exchange, receive: Receive) -> None:
             await exchange.ping()
 
 
-def _json(message: Mapping[str, Any]) -> bytes:
-    return json.dumps(message, separators=(",", ":")).encode()
-
-
 def _event(message: Mapping[str, Any]) -> bytes:
-    return b"event: message\r\ndata: " + _json(message) + b"\r\n\r\n"
+    return b"event: message\r\ndata: " + as_json(message) + b"\r\n\r\n"

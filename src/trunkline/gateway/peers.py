@@ -19,14 +19,15 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from trunkline.gateway.principals import principal_of
 
-__all__ = ["Downstream", "Levels", "asked_of", "session_key", "session_of"]
+__all__ = ["PIPE", "Downstream", "Levels", "asked_of", "session_key", "session_of"]
 
 _Context: TypeAlias = ServerRequestContext[Any, Any]
 _LEVELS: Final[tuple[types.LoggingLevel, ...]] = get_args(types.LoggingLevel)
 """By severity."""
 _FORWARDED: Final = ("elicitation", "roots", "sampling")
 """Capabilities that servers are told of: extensions would need somebody here who understands them."""
-_PIPE: Final = "pipe"
+PIPE: Final = "pipe"
+"""The key of the one session on standard input and output; those of sessions over HTTP have a line end in them."""
 
 
 def session_of(ctx: _Context) -> str | None:
@@ -34,7 +35,7 @@ def session_of(ctx: _Context) -> str | None:
     if ctx.protocol_version in MODERN_PROTOCOL_VERSIONS:
         return None
     if ctx.request is None:
-        return _PIPE
+        return PIPE
     found = ctx.request.headers.get("mcp-session-id")
     return None if found is None else session_key(ctx.request.scope, found)
 

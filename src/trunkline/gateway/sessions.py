@@ -15,7 +15,7 @@ import mcp_types as types
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 
 from trunkline import clock
-from trunkline.gateway.peers import asked_of, session_key, session_of
+from trunkline.gateway.peers import PIPE, asked_of, session_key, session_of
 
 __all__ = ["DirectSession", "DirectSessions"]
 
@@ -47,7 +47,7 @@ class DirectSessions:
     async def remember(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
         """Server middleware: note whose handshake is done."""
         key = session_of(ctx) if ctx.method == "notifications/initialized" else None
-        if key is not None and ctx.request is not None:
+        if key is not None:
             capabilities, said = ctx.session.client_capabilities, ctx.session.client_params
             if not asked_of(capabilities):
                 client = None if said is None else said.client_info
@@ -60,6 +60,11 @@ class DirectSessions:
         """The session that a request belongs to, if it is one of these."""
         found = headers.get("mcp-session-id")
         return None if found is None else self._known.get(session_key(scope, found))
+
+    @property
+    def on_pipe(self) -> DirectSession | None:
+        """The session on standard input and output, if it is one of these."""
+        return self._known.get(PIPE)
 
     def is_known_alive(self, session: DirectSession) -> bool:
         """Whether the SDK has it still; every now and then it gets a request to see, so that it keeps the session."""
