@@ -23,7 +23,6 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from trunkline.events import AnswerAbandoned, Emit, RequestRefused
 from trunkline.gateway.guard import refusal
 from trunkline.gateway.plain_protocol import PlainProtocol
-from trunkline.gateway.writes import JoinedWrites
 from trunkline.policy import LimitsPolicy
 
 __all__ = ["bounded"]
@@ -55,8 +54,6 @@ class _Bounded(PlainProtocol):
 
     limits: LimitsPolicy
     emit: Emit
-    _writes: JoinedWrites
-    """What `transport` is."""
     _patience: asyncio.TimerHandle | None = None
     """Runs while a request's head is awaited."""
     _unread: asyncio.TimerHandle | None = None
@@ -68,8 +65,7 @@ class _Bounded(PlainProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take the connection, or turn it away where there is no room."""
-        self._writes = JoinedWrites(transport, self.loop)
-        super().connection_made(self._writes)
+        super().connection_made(transport)
         if len(self.connections) > min(self.limits.connections, _files() * _SHARE):
             answer = refusal(503, "too_many_connections", "too many connections are open; come again later")
             answer.headers["Retry-After"] = str(_PAUSE)
@@ -95,11 +91,6 @@ class _Bounded(PlainProtocol):
             self._stop_watching()
         else:
             self._watch()
-
-    def on_response_complete(self) -> None:
-        """Send an answer off, and go on with what came after its request."""
-        self._writes.flush()
-        super().on_response_complete()
 
     def pause_writing(self) -> None:
         """Wait for the reader, and not for ever: closing alone would keep all that it has not taken in."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
@@ -17,6 +16,7 @@ from mcp.shared.jsonrpc_dispatcher import progress_token_from_params
 from mcp.shared.message import MessageMetadata
 from mcp.shared.transport_context import TransportContext
 from mcp_types import RequestId
+from pydantic_core import to_json
 
 __all__ = ["DirectRequest", "as_json"]
 
@@ -83,4 +83,4 @@ class DirectRequest(ABC):
 
 def as_json(message: Mapping[str, Any]) -> bytes:
     """A message as it goes out."""
-    return json.dumps(message, separators=(",", ":")).encode()
+    return to_json(message)

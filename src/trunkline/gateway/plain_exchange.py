@@ -15,6 +15,7 @@ from typing import Final
 from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.http.h11_impl import STATUS_PHRASES, RequestResponseCycle
 
+from trunkline.gateway.writes import JoinedWrites
 from trunkline.transport.http_message import TOKEN, headers_in, length_in, lines_of, once
 
 __all__ = ["WHOLE", "PlainCycle", "PlainRequest", "plain_request"]
@@ -59,6 +60,7 @@ def plain_request(received: bytes) -> PlainRequest | None:
 class PlainCycle(RequestResponseCycle):
     """The answer to a plain request."""
 
+    transport: JoinedWrites
     _left: int | None = None
     """Bytes of the body that are still to come; None where nobody knows, and it goes out in chunks (RFC 9112, 7.1)."""
     _unsaid = b""
@@ -114,5 +116,5 @@ class PlainCycle(RequestResponseCycle):
             self.on_response()
 
     def _write(self, piece: bytes) -> None:
-        self.transport.write(self._unsaid + piece)
+        self.transport.write_now(self._unsaid + piece)
         self._unsaid = b""

@@ -9,6 +9,7 @@ import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from trunkline.gateway.plain_exchange import WHOLE, PlainCycle, PlainRequest, plain_request
+from trunkline.gateway.writes import JoinedWrites
 
 __all__ = ["PlainProtocol"]
 
@@ -22,12 +23,18 @@ class PlainProtocol(H11Protocol):
     largest = 65536
     """Bytes of a body that is waited for here; of larger ones the application is to hear while they come."""
 
+    transport: JoinedWrites
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._held = b""
         """What has come, and is nobody's so far."""
         self._lateness: asyncio.TimerHandle | None = None
         """Runs while the rest of a body is awaited."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Take the connection."""
+        super().connection_made(JoinedWrites(transport, self.loop))
 
     def data_received(self, data: bytes) -> None:
         """Take in a piece of a request."""
@@ -118,7 +125,8 @@ class PlainProtocol(H11Protocol):
         self.tasks.add(task)
 
     def on_response_complete(self) -> None:
-        """Go on with what came after the request."""
+        """Send the answer off, and go on with what came after the request."""
+        self.transport.flush()
         super().on_response_complete()
         if self._held:
             data, self._held = self._held, b""

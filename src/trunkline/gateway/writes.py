@@ -42,6 +42,11 @@ class JoinedWrites(asyncio.Transport):
         if self._step is None:
             self._step = self._loop.call_soon(self.flush)
 
+    def write_now(self, data: bytes) -> None:
+        """Say this at once, after what is held."""
+        self._held.append(data)
+        self.flush()
+
     def flush(self) -> None:
         """Say now what is held."""
         held = self._forget()
