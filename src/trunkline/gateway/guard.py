@@ -93,6 +93,15 @@ _REFUSALS: Final = MappingProxyType(
 """What each status says of a request that was refused; nothing else here answers with these."""
 
 
+def _said(scope: Scope, name: bytes) -> list[str]:
+    """What a header says, each time it is there."""
+    headers = scope["headers"]
+    about = dict(headers)
+    if len(about) == len(headers):
+        return [about[name].decode("latin-1")] if name in about else []
+    return [value.decode("latin-1") for key, value in headers if key == name]
+
+
 @lru_cache(maxsize=64)
 def _besides(said: tuple[bytes, ...]) -> tuple[tuple[bytes, bytes], ...]:
     """The headers that an answer with these is still to be given."""
@@ -114,10 +123,7 @@ class Guard:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        headers = scope["headers"]
-        hosts = [value.decode("latin-1") for name, value in headers if name == b"host"]
-        has_origin = b"origin" in dict(headers)
-        origins = [value.decode("latin-1") for name, value in headers if name == b"origin"] if has_origin else []
+        hosts, origins = _said(scope, b"host"), _said(scope, b"origin")
         if len(hosts) != 1 or not self._is_ours(hosts[0]):
             self._tell("wrong_host")
             await refusal(421, "wrong_host", "this address is not served here")(scope, receive, send)
