@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Self
 
 from mcp import MCPError
 
 from trunkline import clock
 from trunkline.errors import CallError
+from trunkline.gateway.afterwards import afterwards
 from trunkline.gateway.principals import Principal
 
 __all__ = ["Audit", "Use", "note_overuse"]
@@ -41,15 +43,16 @@ class Use:
         elif isinstance(error, Exception):
             self.outcome = "error"
         if self._is_wanted():
-            _LOGGER.info(
-                "tool_used",
-                extra={
-                    "trunkline_principal": self._principal.name,
-                    "trunkline_tool": self._tool[:_LONGEST],
-                    "trunkline_outcome": self.outcome,
-                    "trunkline_duration": clock.now() - self._began,
-                },
-            )
+            afterwards(partial(self._note, clock.now() - self._began))
+
+    def _note(self, duration: float) -> None:
+        extra = {
+            "trunkline_principal": self._principal.name,
+            "trunkline_tool": self._tool[:_LONGEST],
+            "trunkline_outcome": self.outcome,
+            "trunkline_duration": duration,
+        }
+        _LOGGER.info("tool_used", extra=extra)
 
 
 class Audit:

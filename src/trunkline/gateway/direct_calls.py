@@ -29,6 +29,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from trunkline import clock
+from trunkline.gateway.afterwards import Afterwards
 from trunkline.gateway.exchanges import Exchange, Exchanges
 from trunkline.gateway.intake import replayed
 from trunkline.gateway.sessions import DirectSession, DirectSessions
@@ -72,12 +73,13 @@ class DirectCalls:
         exchange = Exchange(Request(scope), call.id, call.params, send, session=session)
         # Nothing else ends the block early but the client's own doing.
         answer: Mapping[str, Any] = {"error": _CANCELLED}
-        with self._exchanges.looking_after(exchange, receive):
-            answer = await exchange.answer(self._server, call.connection)
-        status = 200
-        if call.session is None and "error" in answer:
-            status = ERROR_CODE_HTTP_STATUS.get(answer["error"]["code"], 200)
-        await exchange.end({"jsonrpc": "2.0", "id": call.id, **answer}, status)
+        with Afterwards():
+            with self._exchanges.looking_after(exchange, receive):
+                answer = await exchange.answer(self._server, call.connection)
+            status = 200
+            if call.session is None and "error" in answer:
+                status = ERROR_CODE_HTTP_STATUS.get(answer["error"]["code"], 200)
+            await exchange.end({"jsonrpc": "2.0", "id": call.id, **answer}, status)
 
     def _read(self, scope: Scope, message: Message) -> _Call | None:
         """The call that a request is; None for anything else, and for what the SDK has to refuse."""

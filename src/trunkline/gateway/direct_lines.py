@@ -20,6 +20,7 @@ from mcp.shared.dispatcher import coerce_request_id
 from mcp.shared.inbound import InboundModernRoute, classify_inbound_request
 from mcp.shared.transport_context import TransportContext
 
+from trunkline.gateway.afterwards import Afterwards
 from trunkline.gateway.codes import BROKEN_OFF, stopping
 from trunkline.gateway.direct_request import DirectRequest, as_json
 from trunkline.gateway.line_output import LineOutput
@@ -84,19 +85,21 @@ class DirectLines:
 
     async def _answer(self, request: _PipedRequest, connection: Connection) -> None:
         answer: dict[str, Any] | None = None
-        try:
-            with request.scope:
-                answer = await request.answer(self._server, connection)
-        except anyio.get_cancelled_exc_class():
-            self._output.put(request.ended(_BROKEN_OFF))
-            raise
-        finally:
-            key = coerce_request_id(request.request_id)
-            if self._open.get(key) is request:
-                del self._open[key]
-        # To one that its client has cancelled there is no answer.
-        if answer is not None:
-            await self._output.send(request.ended(answer))
+        with Afterwards():
+            try:
+                with request.scope:
+                    answer = await request.answer(self._server, connection)
+            except anyio.get_cancelled_exc_class():
+                answer = _BROKEN_OFF
+                raise
+            finally:
+                key = coerce_request_id(request.request_id)
+                if self._open.get(key) is request:
+                    del self._open[key]
+                # To one that its client has cancelled there is no answer.
+                if answer is not None:
+                    self._output.put(request.ended(answer))
+        await self._output.room()
 
 
 class _PipedRequest(DirectRequest):

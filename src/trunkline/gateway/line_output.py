@@ -66,6 +66,10 @@ class LineOutput:
     async def send(self, line: bytes) -> None:
         """Say this, and wait until there is room for more."""
         self.put(line)
+        await self.room()
+
+    async def room(self) -> None:
+        """Wait until there is room for more."""
         while len(self._rest) > _MOST:
             await self._has_room.wait()
 

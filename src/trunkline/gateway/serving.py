@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Final
 
 from mcp import MCPError
@@ -11,6 +12,7 @@ from pydantic import ValidationError
 
 from trunkline import clock
 from trunkline.events import Emit, RequestServed
+from trunkline.gateway.afterwards import afterwards
 from trunkline.gateway.codes import MISTAKES, is_tool_error
 from trunkline.registry.tool_registry import ToolRegistry
 
@@ -63,7 +65,8 @@ def told(emit: Emit, registry: ToolRegistry) -> ServerMiddleware[Any]:
             now = clock.now()
             method = ctx.method if ctx.method in _METHODS else "_unknown"
             transport: Any = "pipe" if ctx.request is None else "tcp"
-            emit(RequestServed(now, method, _tool(ctx, registry), transport, outcome, now - started, code))
+            served = RequestServed(now, method, _tool(ctx, registry), transport, outcome, now - started, code)
+            afterwards(partial(emit, served))
 
     return tell
 
