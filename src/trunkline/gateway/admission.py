@@ -16,6 +16,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from trunkline.gateway.codes import BROKEN_OFF, stopping
+from trunkline.gateway.exchanges import Exchanges
 from trunkline.gateway.intake import replayed
 
 __all__ = ["Admission"]
@@ -32,27 +33,31 @@ class Admission:
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
+        self.exchanges = Exchanges()
+        """Those that are answered before they come here; they count all the same."""
+        self.is_open = True
+        """Whether new requests are taken."""
         self._streams: set[anyio.CancelScope] = set()
         self._waiting: set[anyio.CancelScope] = set()
-        self._is_open = True
 
     def __repr__(self) -> str:
-        state = "open" if self._is_open else "closed"
+        state = "open" if self.is_open else "closed"
         return f"<Admission [{state}, {self.under_way} under way, {len(self._streams)} streams]>"
 
     @property
     def under_way(self) -> int:
         """Requests that somebody waits for the answer of; streams that sessions keep open are not among them."""
-        return len(self._waiting)
+        return len(self._waiting) + len(self.exchanges)
 
     def close(self) -> None:
         """Turn away every request from now on, and end the streams of sessions."""
-        self._is_open = False
+        self.is_open = False
         for stream in self._streams:
             stream.cancel()
 
     def break_off(self) -> None:
         """End every request under way; who waits for its answer is told that it may have run."""
+        self.exchanges.break_off()
         for request in self._waiting:
             request.cancel()
 
@@ -61,14 +66,14 @@ class Admission:
         if scope["method"] == "POST":
             await self._answer(scope, receive, send)
             return
-        is_wanted = self._is_open or scope["method"] != "GET"
+        is_wanted = self.is_open or scope["method"] != "GET"
         if not (is_wanted and await self._pass_on(scope, receive, send, self._streams)):
             await _turned_away(scope, None)(scope, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         # In one piece: Intake has seen to that.
         message = await receive()
-        if not self._is_open:
+        if not self.is_open:
             is_request, asked = _request(message)
             if is_request:
                 await _turned_away(scope, asked)(scope, receive, send)

@@ -1,8 +1,9 @@
 """Calls of tools, answered by the task that took the request in, without the SDK's queues.
 
-Stands before the SDK's endpoint and hands on whatever is not simply that, to be answered or refused there: other
-methods, clients of the handshake era that can be asked something, and every request that something is wrong with
-(docs/decisions/0023). What a call means, and what its answer looks like, is the same server's to say on both ways.
+Stands before `admission`, and with it before the SDK's endpoint, and hands on whatever is not simply that, to be
+answered or refused there: other methods, clients of the handshake era that can be asked something, and every request
+that something is wrong with (docs/decisions/0023). What a call means, and what its answer looks like, is the same
+server's to say on both ways.
 """
 
 from __future__ import annotations
@@ -11,12 +12,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any
 
 import mcp_types as types
 from mcp.server import Server
 from mcp.server.connection import Connection
-from mcp.server.streamable_http import REQUEST_CANCELLED, check_accept_headers
+from mcp.server.streamable_http import check_accept_headers
 from mcp.shared.inbound import (
     ERROR_CODE_HTTP_STATUS,
     MCP_PROTOCOL_VERSION_HEADER,
@@ -26,17 +27,17 @@ from mcp.shared.inbound import (
 )
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from starlette.requests import Request
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from trunkline import clock
+from trunkline.gateway.admission import Admission
 from trunkline.gateway.afterwards import Afterwards
-from trunkline.gateway.exchanges import Exchange, Exchanges
+from trunkline.gateway.codes import STOPPING
+from trunkline.gateway.exchanges import Exchange
 from trunkline.gateway.intake import replayed
 from trunkline.gateway.sessions import DirectSession, DirectSessions
 
 __all__ = ["DirectCalls"]
-
-_CANCELLED: Final = {"code": REQUEST_CANCELLED, "message": "Request cancelled"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +53,15 @@ class _Call:
 class DirectCalls:
     """ASGI application before another one, which is given requests whose bodies are complete."""
 
-    def __init__(self, app: ASGIApp, server: Server[None], exchanges: Exchanges, sessions: DirectSessions) -> None:
-        """Have `server` answer the calls, and `app` everything else; `exchanges` looks after those that take long."""
+    def __init__(self, app: Admission, server: Server[None], sessions: DirectSessions) -> None:
+        """Have `server` answer the calls while the gateway takes any, and `app` everything else."""
         self._app = app
         self._server = server
-        self._exchanges = exchanges
         self._sessions = sessions
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a call, or pass the request on."""
-        if scope["method"] != "POST":
+        if scope["method"] != "POST" or not self._app.is_open:
             await self._app(scope, receive, send)
             return
         message = await receive()
@@ -71,14 +71,12 @@ class DirectCalls:
             return
         session = call.session.key if call.session else None
         exchange = Exchange(Request(scope), call.id, call.params, send, session=session)
-        # Nothing else ends the block early but the client's own doing.
-        answer: Mapping[str, Any] = {"error": _CANCELLED}
         with Afterwards():
-            with self._exchanges.looking_after(exchange, receive):
+            answer: Mapping[str, Any] | None = None
+            with self._app.exchanges.looking_after(exchange, receive):
                 answer = await exchange.answer(self._server, call.connection)
-            status = 200
-            if call.session is None and "error" in answer:
-                status = ERROR_CODE_HTTP_STATUS.get(answer["error"]["code"], 200)
+            answer = answer or exchange.instead
+            status = _status_of(answer["error"]["code"], call) if "error" in answer else 200
             await exchange.end({"jsonrpc": "2.0", "id": call.id, **answer}, status)
 
     def _read(self, scope: Scope, message: Message) -> _Call | None:
@@ -103,7 +101,7 @@ class DirectCalls:
                 if connection is not None and (session is None or self._sessions.is_known_alive(session)):
                     return _Call(asked, params, connection, session)
             case {"method": "notifications/cancelled", "params": {"requestId": str() | int() as asked}} if session:
-                self._exchanges.cancel(session.key, asked)
+                self._app.exchanges.cancel(session.key, asked)
         if session is not None:
             session.seen = clock.now()
         return None
@@ -120,6 +118,12 @@ class DirectCalls:
         if schema is not None and validate_mcp_param_headers(schema, arguments, headers) is not None:
             return None
         return Connection.from_envelope(route.protocol_version, route.client_info, route.client_capabilities)
+
+
+def _status_of(code: int, call: _Call) -> int:
+    if code == STOPPING:
+        return 500
+    return 200 if call.session else ERROR_CODE_HTTP_STATUS.get(code, 200)
 
 
 @lru_cache(maxsize=64)

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import anyio
 from anyio.abc import TaskGroup
+from mcp.server.streamable_http import REQUEST_CANCELLED
 from mcp.shared.dispatcher import coerce_request_id
 from mcp.shared.message import ServerMessageMetadata
 from mcp.shared.transport_context import TransportContext
@@ -21,6 +22,7 @@ from starlette.requests import Request
 from starlette.types import Receive, Send
 
 from trunkline import clock
+from trunkline.gateway.codes import BROKEN_OFF, stopping
 from trunkline.gateway.direct_request import DirectRequest, as_json
 
 __all__ = ["Exchange", "Exchanges"]
@@ -34,6 +36,9 @@ _STREAM: Final = [
     (b"cache-control", b"no-cache, no-transform"),
     (b"x-accel-buffering", b"no"),
 ]
+
+
+_CANCELLED: Final = {"code": REQUEST_CANCELLED, "message": "Request cancelled"}
 
 
 class Exchange(DirectRequest):
@@ -50,6 +55,8 @@ class Exchange(DirectRequest):
         self.session = session
         self.attention: anyio.CancelScope | None = None
         """Cancelled when there is nothing more to look after; None as long as nobody does."""
+        self.instead: Mapping[str, Any] = {"error": _CANCELLED}
+        """The answer, where it is cancelled: it is the client that does that, unless somebody else says so here."""
         self.since = clock.now()
         self._send = send
         self._is_stream = False
@@ -108,6 +115,15 @@ class Exchanges:
             self._open.pop(exchange, None)
             if exchange.attention is not None:
                 exchange.attention.cancel()
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def break_off(self) -> None:
+        """End all; who waits for an answer is told that the request may have run."""
+        for exchange in self._open:
+            exchange.instead = {"error": stopping(BROKEN_OFF, retry_after=None)}
+            exchange.scope.cancel()
 
     def cancel(self, session: str, request_id: RequestId) -> None:
         """Cancel a session's request, if it is one of these. In its era whoever leaves may only have lost touch."""

@@ -22,7 +22,6 @@ from trunkline.gateway.admission import Admission
 from trunkline.gateway.announcements import Announcements
 from trunkline.gateway.direct_calls import DirectCalls
 from trunkline.gateway.endings import Endings
-from trunkline.gateway.exchanges import Exchanges
 from trunkline.gateway.intake import Intake
 from trunkline.gateway.peers import Levels
 from trunkline.gateway.requests import Requests, answered
@@ -140,13 +139,12 @@ def http_endpoint(
         max_request_body_size=sys.maxsize,
         max_sessions=limits.sessions,
     )
-    exchanges = Exchanges()
 
     @asynccontextmanager
     async def running() -> AsyncIterator[None]:
-        async with manager.run(), exchanges.running():
+        async with manager.run(), admission.exchanges.running():
             yield
 
     endings = Endings(StreamableHTTPASGIApp(manager), release)
-    admission = Admission(DirectCalls(endings, server, exchanges, server.sessions))
-    return running, admission, Intake(admission)
+    admission = Admission(endings)
+    return running, admission, Intake(DirectCalls(admission, server, server.sessions))

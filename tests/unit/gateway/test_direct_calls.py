@@ -14,8 +14,8 @@ from mcp.server import Server
 from mcp.server.context import ServerRequestContext
 from starlette.types import Message, Receive, Scope, Send
 
+from trunkline.gateway.admission import Admission
 from trunkline.gateway.direct_calls import DirectCalls
-from trunkline.gateway.exchanges import Exchanges
 from trunkline.gateway.principals import ANYBODY
 from trunkline.gateway.sessions import DirectSessions
 
@@ -72,7 +72,7 @@ async def post(body: object, headers: Mapping[str, str] | list[tuple[str, str]],
     raw = [(name.encode(), value.encode()) for name, value in items]
     scope: Scope = {"type": "http", "method": method, "path": "/mcp", "headers": raw}
     ANYBODY.enter(scope)
-    await DirectCalls(sdk, server(), Exchanges(), DirectSessions(sessions=1, idle=60))(scope, receive, send)
+    await DirectCalls(Admission(sdk), server(), DirectSessions(sessions=1, idle=60))(scope, receive, send)
     assert handed_on == ([] if sent else [{"type": "http.request", "body": content, "more_body": False}])
     return sent
 
@@ -156,3 +156,47 @@ async def test_everything_else_is_handed_on_as_it_came(
 
 async def test_a_stream_is_handed_on() -> None:
     assert await post(b"", HEADERS, method="GET") == []
+
+
+async def test_a_gateway_that_ends_takes_no_call_and_says_of_those_under_way_that_they_may_have_run() -> None:
+    begun = anyio.Event()
+
+    async def call(_ctx: ServerRequestContext[None, Any], _params: types.CallToolRequestParams) -> types.CallToolResult:
+        begun.set()
+        await anyio.sleep_forever()
+        raise AssertionError
+
+    async def sdk(*_: Any) -> None:
+        raise AssertionError
+
+    server: Server[None] = Server("lab", on_call_tool=call)
+    admission = Admission(sdk)
+    calls = DirectCalls(admission, server, DirectSessions(sessions=1, idle=60))
+    raw = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
+    answers: list[list[Message]] = []
+
+    async def ask() -> None:
+        scope: Scope = {"type": "http", "method": "POST", "path": "/mcp", "headers": raw}
+        ANYBODY.enter(scope)
+        sent: list[Message] = []
+
+        async def receive() -> Message:
+            return {"type": "http.request", "body": json.dumps(CALL).encode(), "more_body": False}
+
+        async def send(message: Message) -> None:
+            sent.append(message)
+
+        await calls(scope, receive, send)
+        answers.append(sent)
+
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(ask)
+            await begun.wait()
+            assert admission.under_way == 1
+            admission.close()
+            await ask()
+            admission.break_off()
+    assert [sent[0]["status"] for sent in answers] == [503, 500]
+    assert [answer_in(sent)["error"]["data"]["may_have_run"] for sent in answers] == [False, True]
+    assert admission.under_way == 0
