@@ -311,3 +311,12 @@ async def test_what_a_session_wants_to_hear_of_logs_holds_for_its_calls(tmp_path
         await host.shake_hands()
         assert (await host.answer(await host.ask("logging/setLevel", level="warning")))["result"] == {}
         assert (await host.answer(await host.call("echo", text="x")))["result"]["content"][0]["text"] == "x"
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-"])
+def test_without_input_or_output_it_says_so(tmp_path: Path, closed: str) -> None:
+    command = " ".join([*serving(tmp_path), closed])
+    done = subprocess.run(["sh", "-c", command], check=False, stderr=subprocess.PIPE, text=True, timeout=60)
+    assert done.returncode == 2
+    assert "standard input and output are both needed" in done.stderr
+    assert "Traceback" not in done.stderr

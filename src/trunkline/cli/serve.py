@@ -30,6 +30,8 @@ _YOUNG = 10_000
 def run(options: argparse.Namespace) -> int:
     """Serve until a signal; 0. Raises `CommandError` where the address or the configuration will not do."""
     infra = _infrastructure(options.config)
+    if options.stdio and (sys.stdin is None or sys.stdout is None):
+        raise CommandError(["--stdio: standard input and output are both needed, and one of them is closed"])
     listener = None if options.stdio else _listener(options.host, options.port, infra)
     _spare_collections()
     try:

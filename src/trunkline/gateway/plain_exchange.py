@@ -89,7 +89,8 @@ class PlainCycle(RequestResponseCycle):
             raise RuntimeError(msg)
 
     def _head(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
-        said = [*self.default_headers, *headers]
+        # How the body ends is said here.
+        said = [*self.default_headers, *(each for each in headers if each[0] != b"transfer-encoding")]
         about = dict(said)
         length = about.get(b"content-length")
         self._ends_connection = b"close" in about.get(b"connection", b"").lower()

@@ -76,9 +76,16 @@ class PlainProtocol(H11Protocol):
         return True
 
     def _leave_to_h11(self) -> None:
-        self._lateness = None
+        self._stop_waiting()
         data, self._held = self._held, b""
-        super().data_received(data)
+        if not self.transport.is_closing():
+            super().data_received(data)
+
+    def shutdown(self) -> None:
+        """End the connection, after the answer to what has come."""
+        if self.is_holding:
+            self._leave_to_h11()
+        super().shutdown()
 
     def _stop_waiting(self) -> None:
         """Wait for nothing any more."""

@@ -106,6 +106,7 @@ ANSWERS = {
         went_on(b"|end|"),
     ],
     "/pieces": [started(content_length="9"), went_on(b"abcd", more=True), went_on(b"|end|")],
+    "/chunks": [started(transfer_encoding="chunked"), went_on(b"abcde", more=True), went_on(b"|end|")],
     "/nothing": [started(204), went_on(b"")],
     "/hang-up": [started(403, connection="close", content_length="2"), went_on(b"no")],
     "/split": [started(x="y\r\nz: a"), went_on(b"")],
@@ -133,6 +134,7 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
         ("/a", 2),
         ("/stream", 2),
         ("/pieces", 2),
+        ("/chunks", 2),
         ("/hang-up", 0),
         ("/break", 0),
         ("/split", 0),
@@ -282,3 +284,20 @@ async def test_who_leaves_before_the_body_has_come_leaves_nothing_behind() -> No
                 await anyio.sleep(0.01)
         await anyio.sleep(0.1)
         assert server.served == []
+
+
+async def test_a_server_that_ends_does_not_forget_what_has_come_of_a_request() -> None:
+    async with serving() as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        sent = posted(b"/a", LENGTH, b"abcde")
+        writer.write(sent[:-2])
+        with anyio.fail_after(10):
+            connections: Any = server.state.connections
+            while not any(connection.is_holding for connection in connections):  # noqa: ASYNC110 - as above
+                await anyio.sleep(0.001)
+            for connection in list(connections):
+                connection.shutdown()
+            writer.write(sent[-2:])
+            assert (await reader.read()).endswith(b"POST /a abcde|end|")
+        writer.close()
+    assert server.served == [("POST", "/a", b"abcde")]
