@@ -29,8 +29,12 @@ class PlainProtocol(H11Protocol):
         super().__init__(*args, **kwargs)
         self._held = b""
         """What has come, and is nobody's so far."""
+        self._begun: PlainRequest | None = None
+        """The request that it begins with, while the rest of its body is awaited."""
+        self._late_at = 0.0
+        """When that is h11's to wait for, by the loop's clock."""
         self._lateness: asyncio.TimerHandle | None = None
-        """Runs while the rest of a body is awaited."""
+        """Looks whether it is late; goes on running for the next one, which costs less than a timer for each."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take the connection."""
@@ -44,13 +48,13 @@ class PlainProtocol(H11Protocol):
             self._held = data
             self.flow.pause_reading()
         elif not (self._is_between_requests and self._take(data)):
-            self._stop_waiting()
+            self._begun = None
             super().data_received(data)
 
     @property
     def is_holding(self) -> bool:
         """Whether the rest of a body is awaited."""
-        return self._lateness is not None
+        return self._begun is not None
 
     @property
     def _is_between_requests(self) -> bool:
@@ -59,7 +63,7 @@ class PlainProtocol(H11Protocol):
 
     def _take(self, data: bytes) -> bool:
         """Whether this is one plain request; or will be, once all of it has come."""
-        request = plain_request(data)
+        request = self._begun or plain_request(data)
         if request is None or request.length > self.largest:
             return False
         missing = request.begins + request.length - len(data)
@@ -67,17 +71,27 @@ class PlainProtocol(H11Protocol):
             return False
         self._unset_keepalive_if_required()
         if missing == 0:
-            self._stop_waiting()
+            self._begun = None
             self._serve(request, data[request.begins :])
             return True
-        self._held = data
-        if self._lateness is None:
-            self._lateness = self.loop.call_later(_LATE, self._leave_to_h11)
+        if self._begun is None:
+            self._late_at = self.loop.time() + _LATE
+            if self._lateness is None:
+                self._lateness = self.loop.call_at(self._late_at, self._look_for_rest)
+        self._held, self._begun = data, request
         return True
 
+    def _look_for_rest(self) -> None:
+        self._lateness = None
+        if self._begun is None:
+            return
+        if self.loop.time() < self._late_at:
+            self._lateness = self.loop.call_at(self._late_at, self._look_for_rest)
+        else:
+            self._leave_to_h11()
+
     def _leave_to_h11(self) -> None:
-        self._stop_waiting()
-        data, self._held = self._held, b""
+        data, self._held, self._begun = self._held, b"", None
         if not self.transport.is_closing():
             super().data_received(data)
 
@@ -86,12 +100,6 @@ class PlainProtocol(H11Protocol):
         if self.is_holding:
             self._leave_to_h11()
         super().shutdown()
-
-    def _stop_waiting(self) -> None:
-        """Wait for nothing any more."""
-        if self._lateness is not None:
-            self._lateness.cancel()
-            self._lateness = None
 
     def _serve(self, request: PlainRequest, body: bytes) -> None:
         path = self.root_path + request.target.decode("ascii")
@@ -141,5 +149,6 @@ class PlainProtocol(H11Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
-        self._stop_waiting()
+        if self._lateness is not None:
+            self._lateness.cancel()
         super().connection_lost(exc)
