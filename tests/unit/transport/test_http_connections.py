@@ -414,3 +414,21 @@ async def test_connections_that_servers_have_closed_are_let_go_with_the_next_req
         await anyio.sleep(0.05)
         await server.ask(connections)
         assert repr(connections) == "<HttpConnections [1 open, 1 idle]>"
+
+
+async def test_a_request_that_does_not_go_out_at_once_arrives_whole() -> None:
+    content = bytes(range(256)) * 40_000
+    received = bytearray()
+
+    async def behave(stream: ByteStream) -> None:
+        await anyio.sleep(0.1)
+        while not received.endswith(content[-512:]) or len(received) < len(content):
+            received.extend(await stream.receive())
+        await stream.send(OK)
+
+    server = Server(behave)
+    async with server.listening() as connections:
+        request = httpx2.Request("POST", server.url, content=content)
+        response = await connections.handle_async_request(request)
+        assert await response.aread() == b"ok"
+    assert received.partition(b"\r\n\r\n")[2] == content
