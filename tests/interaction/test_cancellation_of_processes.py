@@ -157,7 +157,8 @@ async def test_cancelling_a_call_to_a_process_at_any_step_leaks_nothing(
             else:
                 raise AssertionError("the call never completes")
             assert step > 1
-            assert asyncio.all_tasks() <= baseline
+            # A generator that is left in the middle is closed by a task of its own, in the loop's next steps.
+            await eventually(lambda: asyncio.all_tasks() <= baseline, within=SOON)
     started = [event.call_id for event in events if isinstance(event, CallStarted)]
     finished = [event.call_id for event in events if isinstance(event, CallFinished)]
     assert sorted(started) == sorted(finished)
