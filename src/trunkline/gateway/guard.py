@@ -38,8 +38,11 @@ SECURITY_HEADERS: Final[tuple[tuple[str, str], ...]] = (
     ("Cross-Origin-Opener-Policy", "same-origin"),
     ("Cache-Control", "no-store"),
 )
-"""On every answer that does not say otherwise itself."""
+"""On every answer that a browser may get, unless it says otherwise itself."""
 
+_FOR_PROGRAMS: Final = ("X-Content-Type-Options", "Cache-Control")
+"""Of these what is on an answer to a POST without Origin, which no browser sends (Fetch, "append a request `Origin`
+header"): a client of MCP reads each header of each answer, and the rules for pages mean nothing to it."""
 _RAW_HEADERS: Final = tuple((name.lower().encode(), value.encode()) for name, value in SECURITY_HEADERS)
 _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "[::1]"})
 _AUTHORITY: Final = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(?::[0-9]{1,5})?")
@@ -103,9 +106,10 @@ def _said(scope: Scope, name: bytes) -> list[str]:
 
 
 @lru_cache(maxsize=64)
-def _besides(said: tuple[bytes, ...]) -> tuple[tuple[bytes, bytes], ...]:
+def _besides(said: tuple[bytes, ...], *, is_program: bool) -> tuple[tuple[bytes, bytes], ...]:
     """The headers that an answer with these is still to be given."""
-    return tuple(each for each in _RAW_HEADERS if each[0] not in said)
+    wanted = {name.lower().encode() for name in _FOR_PROGRAMS} if is_program else dict(_RAW_HEADERS)
+    return tuple(each for each in _RAW_HEADERS if each[0] in wanted and each[0] not in said)
 
 
 class Guard:
@@ -124,6 +128,7 @@ class Guard:
             await self.app(scope, receive, send)
             return
         hosts, origins = _said(scope, b"host"), _said(scope, b"origin")
+        is_program = scope["method"] == "POST" and not origins
         if len(hosts) != 1 or not self._is_ours(hosts[0]):
             self._tell("wrong_host")
             await refusal(421, "wrong_host", "this address is not served here")(scope, receive, send)
@@ -135,7 +140,10 @@ class Guard:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], *_besides(tuple(dict(message["headers"])))]
+                message["headers"] = [
+                    *message["headers"],
+                    *_besides(tuple(dict(message["headers"])), is_program=is_program),
+                ]
                 if message["status"] in _REFUSALS:
                     self._tell(_REFUSALS[message["status"]])
                 elif message["status"] == 503 and scope["path"] == "/mcp":

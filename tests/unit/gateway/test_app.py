@@ -52,6 +52,17 @@ async def test_every_answer_has_the_security_headers_and_other_hosts_and_origins
             assert "unsafe-inline" not in answer.headers["content-security-policy"]
 
 
+async def test_what_no_browser_asks_for_has_what_holds_for_programs_too() -> None:
+    async with gateway("lab") as (_, client):
+        program = await client.post("/mcp", content=b"{}")
+        page = await client.post("/mcp", content=b"{}", headers={"Origin": "http://localhost"})
+        reader = await client.get("/mcp", headers={"Accept": "application/json"})
+    names = {name.lower() for name, _ in SECURITY_HEADERS}
+    assert names & program.headers.keys() == {"x-content-type-options", "cache-control"}
+    assert names <= page.headers.keys()
+    assert names <= reader.headers.keys()
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.1:1", "localhost:9999", "LOCALHOST", "[::1]", "[::1]:8700"])
 async def test_this_machines_own_names_are_let_in_with_any_port(host: str) -> None:
     async with gateway("lab") as (_, client):
