@@ -18,7 +18,6 @@ from mcp_types import CONNECTION_CLOSED, HEADER_MISMATCH, METHOD_NOT_FOUND, UNSU
 
 from trunkline.endpoint import Endpoint, HttpEndpoint, InProcessEndpoint, StdioEndpoint
 from trunkline.policy import Era
-from trunkline.secrets import Secrets
 from trunkline.transport.asking import Line
 from trunkline.transport.authorization.authorizing import Authorization
 from trunkline.transport.authorization.failure import AuthorizationFailed
@@ -131,8 +130,7 @@ class _Explanation:
     def now(self) -> str:
         if self._child is None:
             return self._words
-        arguments = Secrets(word for given in self._latest for word in words_in(given))
-        return self._child.last_words(arguments)
+        return self._child.last_words(word for given in self._latest for word in words_in(given))
 
     async def why(self, error: Exception, wire: Wire) -> str:
         """Why a request failed; if by the connection's end, then as told a moment later, when a child's is known."""
