@@ -7,12 +7,14 @@ Options are those of the scripts (`python -m trunkline.testing.faulty_stdio --he
 from __future__ import annotations
 
 import os
+import random
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
+from itertools import cycle
 from pathlib import Path
 from typing import TypeAlias
 
@@ -28,6 +30,11 @@ _STARTUP = 20.0
 """Seconds a server may take to listen: far more than it needs, on any machine."""
 _REAP = 10.0
 """Seconds a killed process may take to be gone."""
+_FIRST, _END = 20_000, 32_768
+_BEGIN = random.SystemRandom().randrange(_FIRST, _END)
+_SHARED_PORTS = cycle([*range(_BEGIN, _END), *range(_FIRST, _BEGIN)])
+"""Ports in turn from a random one on, so that processes that start servers at the same time hardly ever meet. Below
+those that the system hands out: between asking for a port and listening there is time for somebody to be given it."""
 
 Option: TypeAlias = str | int | float | Path
 
@@ -49,11 +56,12 @@ def http_command(**options: Option) -> tuple[str, list[str]]:
 
 
 def free_port() -> int:
-    """A port of the loopback interface that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port of the loopback interface that nobody listens on, and that the system gives to nobody who asks for any."""
+    while True:
+        port: int = next(_SHARED_PORTS)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 class FaultyHttp:
