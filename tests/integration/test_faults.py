@@ -34,6 +34,8 @@ pytestmark = [
 Transport: TypeAlias = Literal["stdio", "http"]
 ERAS: tuple[Era, ...] = ("2025-11-25", "2026-07-28")
 CALLERS = 20
+STAYS = (30, 50)
+"""Milliseconds a step: calls one after the other, of unlike lengths, so that one is in flight at any time."""
 SILENCE = 0.6
 """Seconds the guilty call waits where its answer never comes."""
 
@@ -101,18 +103,21 @@ class Round:
     async def run(self) -> None:
         """Raises what an innocent call raises."""
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._stay)
+            for delay in STAYS:
+                tasks.start_soon(self._stay, delay)
             for number in range(CALLERS):
                 tasks.start_soon(self._innocent, number)
             await self.is_crowded.wait()
             tasks.start_soon(self._offend)
 
-    async def _stay(self) -> None:
+    async def _stay(self, delay: int) -> None:
         async def told(progress: float, total: float | None, message: str | None) -> None:
             self.is_crowded.set()
 
-        result = await self.client.call_tool("s_progress", {"steps": 10, "delay_ms": 30}, progress_callback=told)
-        assert text_of(result) == "10 steps"
+        while not self.guilty:
+            steps = {"steps": 10, "delay_ms": delay}
+            result = await self.client.call_tool("s_progress", steps, progress_callback=told)
+            assert text_of(result) == "10 steps"
 
     async def _innocent(self, number: int) -> None:
         text = f"{self.fault} {number}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -128,7 +128,8 @@ async def test_each_user_is_asked_what_the_servers_want_to_know_for_its_own_call
 
 async def test_a_client_that_can_be_asked_does_not_notice_that_a_server_was_restarted(tmp_path: Path) -> None:
     host, question = Host("Ada"), {"message": "Who are you?"}
-    config, port = configured(tmp_path)
+    # On a busy machine a server may take longer to start than calls wait for one.
+    config, port = configured(tmp_path, "[trunkline.defaults.pool]\npatience = 60.0\n")
     with ExitStack() as first, ExitStack() as second:
         first.enter_context(everything(port, tmp_path))
         async with host.connected(second.enter_context(gateway_of(config)), "legacy") as client:
@@ -145,8 +146,11 @@ async def test_the_process_that_a_session_had_to_itself_ends_with_the_session(tm
 
         def children() -> set[str]:
             # Those of every thread: which of them starts a process is asyncio's business.
-            threads = Path(f"/proc/{running.process.pid}/task").iterdir()
-            return {pid for thread in threads for pid in (thread / "children").read_text().split()}
+            found = set[str]()
+            for thread in Path(f"/proc/{running.process.pid}/task").iterdir():
+                with suppress(FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
+                    found.update((thread / "children").read_text().split())
+            return found
 
         before = children()
         async with host.connected(f"{running.url}/mcp", "legacy") as client:

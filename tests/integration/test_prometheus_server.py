@@ -204,9 +204,9 @@ def count(job: str, native: bool) -> Callable[[str], str]:
 def test_prometheus_has_every_call_that_was_made_through_the_gateway(scraped: Scraped, form: str) -> None:
     server = scraped.native if form == "protobuf" else scraped.classic
     counted = count("text" if form == "text" else "gateway", native=form == "protobuf")
-    tools = server.query(counted("gen_ai_execute_tool_duration_seconds"))
-    attempts = server.query(counted("mcp_client_operation_duration_seconds"))
-    served = server.query(counted("mcp_server_operation_duration_seconds"))
+    tools = server.present(counted("gen_ai_execute_tool_duration_seconds"))
+    attempts = server.present(counted("mcp_client_operation_duration_seconds"))
+    served = server.present(counted("mcp_server_operation_duration_seconds"))
     for name, _, outcome, times in CALLS:
         (made,) = [value for labels, value in tools.items() if ("gen_ai_tool_name", name) in labels]
         (tried,) = [value for labels, value in attempts.items() if ("gen_ai_tool_name", name) in labels]
@@ -243,7 +243,7 @@ def test_classic_counts_equal_those_of_the_client_library_on_the_same_values(scr
         theirs.observe(value)
     (metric,) = registry.collect()
     expected = {float(each.labels["le"]): each.value for each in metric.samples if each.name == "h_bucket"}
-    found = scraped.classic.query(f'{REQUESTS}_bucket{{domain="{domain}"}}')
+    found = scraped.classic.present(f'{REQUESTS}_bucket{{domain="{domain}"}}')
     assert {float(dict(labels)["le"]): value for labels, value in found.items()} == expected
     assert expected[inf] == len(VALUES[domain])
     total = scraped.classic.number(f'{REQUESTS}_sum{{domain="{domain}"}}')

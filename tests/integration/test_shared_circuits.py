@@ -38,7 +38,7 @@ class Side:
         """Find out for itself that the server hangs."""
         for _ in range(FAILURES):
             with pytest.raises(AttemptTimeout):
-                await self.infra.mcp_client.call_tool("lab_fault", faults.hang("hung"), 0.1)
+                await self.infra.mcp_client.call_tool("lab_fault", faults.hang("hung"), 0.5)
         assert self.circuit.state == "open"
 
     async def looks_up(self, op: str) -> None:

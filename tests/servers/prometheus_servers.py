@@ -43,9 +43,21 @@ class Prometheus:
             found[tuple(sorted(labels.items()))] = float(sample["value"][1])
         return found
 
+    def present(self, expression: str) -> dict[tuple[tuple[str, str], ...], float]:
+        """What an instant query finds as soon as it finds something: one late scrape makes all that was there stale."""
+        found: dict[tuple[tuple[str, str], ...], float] = {}
+
+        def is_there() -> bool:
+            nonlocal found
+            found = self.query(expression)
+            return bool(found)
+
+        self.wait_until(is_there)
+        return found
+
     def number(self, expression: str) -> float:
         """The value of a query that finds exactly one."""
-        (value,) = self.query(expression).values()
+        (value,) = self.present(expression).values()
         return value
 
     def unit(self, name: str, job: str) -> str:

@@ -62,10 +62,13 @@ class ProgramInTerminal:
         return self.screen
 
     def end(self, within: float = 20.0) -> int:
-        """Wait until the program has ended; return its exit status."""
+        """Wait until the program has ended and has been read to its end; return its exit status."""
         deadline = time.monotonic() + within
         while self.process.poll() is None and time.monotonic() < deadline:
             self._read(0.1)
+        # What it wrote last may still be on its way through the terminal.
+        while select.select([self._ours], [], [], 0.5)[0] and self._read(0.0):
+            pass
         return self.process.wait(timeout=0.1)
 
     def _read(self, seconds: float) -> bool:
