@@ -7,6 +7,8 @@ import signal
 import pytest
 from hypothesis import settings
 
+from tests.resilience.drill import Drill
+
 # A shared core can stall an example for longer than any sensible deadline; pytest-timeout bounds the test.
 settings.register_profile("trunkline", deadline=None, print_blob=True)
 settings.load_profile("trunkline")
@@ -14,6 +16,12 @@ settings.load_profile("trunkline")
 # A shell that starts the tests in the background lets them ignore Ctrl-C, and what they start would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Collect what the fire drill reports, in the process that prints: a worker of pytest-xdist prints nothing."""
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Drill(), "drill")
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,10 @@ from tests.resilience.promises import PROMISES, Row, missing_from
 
 ROOT = Path(__file__).resolve().parents[1]
 
-CONFTEST = "from tests.resilience.conftest import *"
+CONFTEST = """
+from tests.conftest import pytest_configure
+from tests.resilience.conftest import *
+"""
 TESTS = """
 import pytest
 pytestmark = pytest.mark.resilience
