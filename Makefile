@@ -15,6 +15,8 @@ COMPILE  = UV_CUSTOM_COMPILE_COMMAND="make lock" $(UV) pip compile --quiet --uni
 ARGS    ?=
 
 export PIP_ROOT_USER_ACTION := ignore
+# Tests start a thousand processes; each would compile what it imports again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help
 help: ## show this list
