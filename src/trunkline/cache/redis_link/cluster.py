@@ -38,8 +38,6 @@ class ClusterLink:
         for sign in await asyncio.gather(*signs, return_exceptions=True):
             if isinstance(sign, BaseException):
                 raise sign
-        if self._is_closed:
-            await self.close()
 
     async def fetch(self, lane: str, keys: Sequence[bytes]) -> list[bytes | None]:
         """The values of some keys."""
@@ -81,6 +79,11 @@ class ClusterLink:
             return await work
         except Exception as error:  # boundary: theirs becomes ours
             raise fault_of(error, connecting=connecting) from None
+        finally:
+            # Closed meanwhile: a client that did not know its cluster yet has closed nothing, and one that is at work
+            # gets to know it again when it is refused.
+            if self._is_closed:
+                await self.close()
 
 
 def _as_it_is(reply: Any, **_: Any) -> Any:
