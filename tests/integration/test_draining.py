@@ -53,6 +53,8 @@ class Listener:
 async def call(gateway: RunningGateway, era: str, op: str, delay_ms: int, ends: dict[str, Any]) -> None:
     """Call the slow tool, and note under `op` how that ended."""
     async with Client(f"{gateway.url}/mcp", mode=era) as client:
+        # Or the SDK asks after the call, to check its result by, and on a busy machine comes when the gateway is gone.
+        await client.list_tools()
         try:
             result = await client.call_tool("slow_append", {"op": op, "delay_ms": delay_ms})
             ends[op] = "error" if result.is_error else "ok"
