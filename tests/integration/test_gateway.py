@@ -265,8 +265,8 @@ async def test_one_signal_ends_it_within_five_seconds_and_leaves_no_process(
     tmp_path: Path, number: signal.Signals, *, with_client: bool
 ) -> None:
     taken = [await _ending(tmp_path, number, with_client=with_client)]
-    # A machine that is busy with other things can make one longer, and hardly five.
-    while taken[-1] > 5.0 and len(taken) < 5:
+    # A machine that is busy with other things can make one longer, and hardly three.
+    while taken[-1] > 5.0 and len(taken) < 3:
         taken.append(await _ending(tmp_path, number, with_client=with_client))
     assert min(taken) <= 5.0
 
