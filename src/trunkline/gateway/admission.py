@@ -8,10 +8,10 @@ the listing of tools that SDKs ask for after a call, to check its result by.
 
 from __future__ import annotations
 
-import json
 from typing import Any, Final, TypeAlias
 
 import anyio
+from pydantic_core import from_json
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -105,8 +105,8 @@ class Admission:
 def _request(message: Message) -> tuple[bool, _Id]:
     """Whether this asks for something new, and its id; what belongs to a request under way does not."""
     try:
-        sent = json.loads(message.get("body", b""))
-    except (ValueError, RecursionError):
+        sent = from_json(message.get("body", b""))
+    except ValueError:
         return False, None
     if not isinstance(sent, dict) or "method" not in sent or "id" not in sent or sent["method"] in _STILL_ANSWERED:
         return False, None

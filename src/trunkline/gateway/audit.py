@@ -10,8 +10,8 @@ from typing import Self
 from mcp import MCPError
 
 from trunkline import clock
+from trunkline.afterwards import afterwards
 from trunkline.errors import CallError
-from trunkline.gateway.afterwards import afterwards
 from trunkline.gateway.principals import Principal
 
 __all__ = ["Audit", "Use", "note_overuse"]

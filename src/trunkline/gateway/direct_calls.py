@@ -8,7 +8,6 @@ server's to say on both ways.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -26,12 +25,13 @@ from mcp.shared.inbound import (
     validate_mcp_param_headers,
 )
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+from pydantic_core import from_json
 from starlette.requests import Request
 from starlette.types import Message, Receive, Scope, Send
 
 from trunkline import clock
+from trunkline.afterwards import Afterwards
 from trunkline.gateway.admission import Admission
-from trunkline.gateway.afterwards import Afterwards
 from trunkline.gateway.codes import STOPPING
 from trunkline.gateway.exchanges import Exchange
 from trunkline.gateway.intake import replayed
@@ -88,8 +88,8 @@ class DirectCalls:
         if not is_modern and session is None:
             return None
         try:
-            sent = json.loads(message.get("body", b""))
-        except (ValueError, RecursionError):
+            sent = from_json(message.get("body", b""))
+        except ValueError:
             return None
         connection = None
         match sent:

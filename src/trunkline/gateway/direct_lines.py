@@ -7,7 +7,6 @@ clients that can be asked nothing.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -19,8 +18,9 @@ from mcp.server.connection import Connection
 from mcp.shared.dispatcher import coerce_request_id
 from mcp.shared.inbound import InboundModernRoute, classify_inbound_request
 from mcp.shared.transport_context import TransportContext
+from pydantic_core import from_json
 
-from trunkline.gateway.afterwards import Afterwards
+from trunkline.afterwards import Afterwards
 from trunkline.gateway.codes import BROKEN_OFF, stopping
 from trunkline.gateway.direct_request import DirectRequest, as_json
 from trunkline.gateway.line_output import LineOutput
@@ -50,8 +50,8 @@ class DirectLines:
     def take(self, line: bytes) -> bool:
         """Whether a line is a call that is answered here."""
         try:
-            sent = json.loads(line)
-        except (ValueError, RecursionError):
+            sent = from_json(line)
+        except ValueError:
             return False
         match sent:
             case {"jsonrpc": "2.0", "id": str() | int() as asked, "method": "tools/call", "params": dict() as params}:

@@ -106,7 +106,7 @@ class PlainCycle(RequestResponseCycle):
         else:
             self._left -= len(body)
             if self._left < 0 or (is_last and self._left):
-                msg = f"the body of an answer is {-self._left} bytes longer than it was said to be"
+                msg = "the body of an answer is not as long as it was said to be"
                 raise RuntimeError(msg)
             self._write(body)
         if is_last:

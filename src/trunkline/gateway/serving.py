@@ -11,8 +11,8 @@ from mcp_types import INTERNAL_ERROR, INVALID_PARAMS
 from pydantic import ValidationError
 
 from trunkline import clock
+from trunkline.afterwards import afterwards
 from trunkline.events import Emit, RequestServed
-from trunkline.gateway.afterwards import afterwards
 from trunkline.gateway.codes import MISTAKES, is_tool_error
 from trunkline.registry.tool_registry import ToolRegistry
 

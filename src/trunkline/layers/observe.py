@@ -5,9 +5,12 @@ Outermost: whatever happens below, cancellation included, is told once.
 
 from __future__ import annotations
 
+from functools import partial
+
 from mcp_types import Result
 
 from trunkline import clock
+from trunkline.afterwards import afterwards
 from trunkline.call import CURRENT_CALL, Call, Provenance, Service, ToolResult, Tracer
 from trunkline.errors import CallError
 from trunkline.events import CallFinished, CallStarted, Emit
@@ -58,24 +61,23 @@ class ObserveLayer:
             return result
         finally:
             now = clock.now() if ended is None else ended
-            self._emit(
-                CallFinished(
-                    at=now,
-                    call_id=call.id,
-                    method=call.method,
-                    name=call.name,
-                    domain=call.domain,
-                    server=call.server,
-                    outcome=outcome,
-                    duration=now - call.started,
-                    attempts=call.attempts,
-                    cache=call.cached,
-                    fallback=call.fallback,
-                    may_have_run=call.may_have_run,
-                    tracked=call.tracked,
-                    trace_id=trace_id,
-                )
+            finished = CallFinished(
+                at=now,
+                call_id=call.id,
+                method=call.method,
+                name=call.name,
+                domain=call.domain,
+                server=call.server,
+                outcome=outcome,
+                duration=now - call.started,
+                attempts=call.attempts,
+                cache=call.cached,
+                fallback=call.fallback,
+                may_have_run=call.may_have_run,
+                tracked=call.tracked,
+                trace_id=trace_id,
             )
+            afterwards(partial(self._emit, finished))
             if span is not None:
                 span.end(outcome, failure)
             CURRENT_CALL.reset(bound)

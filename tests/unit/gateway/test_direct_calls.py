@@ -118,6 +118,7 @@ def without(name: str) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("body", "headers"),
     [
+        (json.dumps(CALL).encode().replace(b": 7", b': "\\ud800"'), HEADERS),
         (CALL, without("mcp-protocol-version")),
         (CALL, {**HEADERS, "mcp-protocol-version": "2025-11-25"}),
         (CALL, {**HEADERS, "mcp-protocol-version": "2099-01-01"}),
@@ -142,6 +143,7 @@ def without(name: str) -> dict[str, str]:
         (b"[" * 100_000, HEADERS),
     ],
     ids=[
+        "half a letter for an id",
         *("no era", "the era before", "an era to come", "no streams", "another method", "another name", "no name"),
         *("a name twice", "two names", "an argument that differs", "no envelope", "a list", "a number for a name"),
         *("no params", "no id", "a truth for an id", "JSON-RPC 1", "a listing", "a batch", "a notification"),

@@ -6,7 +6,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from trunkline.gateway.afterwards import Afterwards, afterwards
+from trunkline.afterwards import Afterwards, afterwards
 
 pytestmark = pytest.mark.anyio
 
@@ -52,3 +52,19 @@ async def test_each_request_has_its_own() -> None:
         assert noted == ["second"]
         ends["first"].set()
     assert noted == ["second", "first"]
+
+
+async def test_what_outlives_the_request_that_began_it_is_noted_at_once() -> None:
+    noted: list[str] = []
+    ends = anyio.Event()
+
+    async def refresh() -> None:
+        await ends.wait()
+        afterwards(lambda: noted.append("refreshed"))
+
+    async with anyio.create_task_group() as tasks:
+        with Afterwards():
+            tasks.start_soon(refresh)
+            await anyio.lowlevel.checkpoint()
+        ends.set()
+    assert noted == ["refreshed"]
