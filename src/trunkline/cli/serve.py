@@ -51,7 +51,6 @@ def run(options: argparse.Namespace) -> int:
 
 def _spare_collections() -> None:
     """Have the garbage collector not go over all that has been imported again and again, which holds everybody up."""
-    gc.collect()
     gc.freeze()
     gc.set_threshold(_YOUNG)
 

@@ -19,8 +19,9 @@ from trunkline.transport.http_message import Head, Origin, Sent, plain_head
 
 __all__ = ["HttpConnection", "Limits", "RaisedAs"]
 
-_EXPIRY: Final = 30.0
-"""Seconds that a connection is kept for."""
+_EXPIRY: Final = 4.0
+"""Seconds that a connection is kept for while nobody uses it. Most servers hang up after 5 (uvicorn, Node's HTTP
+server): a request that meets that may have run or not, and nobody can tell."""
 _HEAD: Final = 100 * 1024
 """Bytes of an answer's head."""
 _HEAD_END: Final = b"\r\n\r\n"

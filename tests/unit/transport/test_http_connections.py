@@ -432,3 +432,16 @@ async def test_a_request_that_does_not_go_out_at_once_arrives_whole() -> None:
         response = await connections.handle_async_request(request)
         assert await response.aread() == b"ok"
     assert received.partition(b"\r\n\r\n")[2] == content
+
+
+async def test_a_connection_that_a_server_is_about_to_close_is_not_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trunkline.transport.http_connection._EXPIRY", 0.05)
+    server = Server(saying(OK, OK, OK))
+    async with server.listening() as connections:
+        await server.ask(connections)
+        await server.ask(connections)
+        assert server.connections == 1
+        await anyio.sleep(0.1)
+        await server.ask(connections)
+        assert repr(connections) == "<HttpConnections [1 open, 1 idle]>"
+    assert server.connections == 2
