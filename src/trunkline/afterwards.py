@@ -30,8 +30,14 @@ class Afterwards:
         if self._token is not None:
             _CURRENT.reset(self._token)
         self._is_open = False
+        failure: Exception | None = None
         for note in self._notes:
-            note()
+            try:
+                note()
+            except Exception as error:  # boundary: whatever one of them does, the others are noted
+                failure = error
+        if failure is not None:
+            raise failure
 
     def take(self, note: _Note) -> None:
         """Note this at the end, or at once where that is over: what was begun in the context may outlive it."""

@@ -34,6 +34,22 @@ def test_it_is_noted_at_the_end_in_its_order_even_if_that_is_an_error() -> None:
     assert noted == [0, 1, 2, 3]
 
 
+def test_one_that_fails_keeps_no_other_from_being_noted() -> None:
+    noted: list[int] = []
+
+    def fail() -> None:
+        raise OSError(28, "no room")
+
+    def note() -> None:
+        with Afterwards():
+            afterwards(fail)
+            afterwards(lambda: noted.append(1))
+
+    with pytest.raises(OSError, match="no room"):
+        note()
+    assert noted == [1]
+
+
 async def test_each_request_has_its_own() -> None:
     noted: list[str] = []
     ends = {name: anyio.Event() for name in ("first", "second")}
