@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterable, Mapping
-from functools import lru_cache
 from typing import Any, Final
 
 import httpx2
@@ -100,7 +99,7 @@ class PostedCalls(ShortWay):
                 "POST", self._url, headers={**self._headers, **headers}, content=body, extensions=extensions
             )
             return await self._transport.handle_async_request(request)
-        own = _lines(tuple(headers.items()))
+        own = lines_of((name.encode("ascii"), value.encode("ascii")) for name, value in headers.items())
         data = b"%b%bcontent-length: %d\r\n\r\n%b" % (self._head, own, len(body), body)
         answer = await self._transport.exchange(Sent(self._origin, "POST", data), self._patience, wire)
         if answer.is_plain_json:
@@ -142,12 +141,6 @@ class PostedCalls(ShortWay):
         except (httpx2.SSEError, httpx2.DecodingError) as error:
             raise MCPError(CONNECTION_CLOSED, f"SSE stream failed: {error}") from error
         raise MCPError(CONNECTION_CLOSED, "SSE stream ended without a response")
-
-
-@lru_cache(maxsize=256)
-def _lines(headers: tuple[tuple[str, str], ...]) -> bytes:
-    """What each call of a tool says in its head."""
-    return lines_of((name.encode("ascii"), value.encode("ascii")) for name, value in headers)
 
 
 async def bounded(pieces: AsyncIterable[bytes], most: int) -> bytes:

@@ -70,6 +70,15 @@ def test_what_is_not_quite_that_is_left_alone(sent: bytes) -> None:
     assert plain_request(sent) is None
 
 
+@pytest.mark.timeout(30)
+def test_a_long_row_of_spaces_takes_no_longer_than_other_letters() -> None:
+    # A pattern that goes over the rest of the row from each space of it takes two minutes, and the loop with it.
+    spaces = b" " * 250_000
+    found = plain_request(PLAIN.replace(b"b c", b"b" + spaces + b"c"))
+    assert found is not None
+    assert found.headers[1] == (b"x-a", b"b" + spaces + b"c")
+
+
 @given(st.binary(max_size=80), st.integers(0, len(PLAIN)), st.integers(0, 30))
 def test_whatever_is_read_as_plain_means_the_same_to_h11(noise: bytes, at: int, cut: int) -> None:
     sent = PLAIN[:at] + noise + PLAIN[at + cut :]
