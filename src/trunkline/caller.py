@@ -31,10 +31,6 @@ class Caller:
     exchange: Exchange | None = None
     """With whom, where it is somebody who can be asked: then for one call only."""
 
-    def with_exchange(self, exchange: Exchange) -> Caller:
-        """The same one, with somebody who can be asked."""
-        return Caller(self.rng, self.domain, self.principal, exchange)
-
     def new_call(
         self,
         method: Method,

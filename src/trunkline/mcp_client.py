@@ -128,7 +128,7 @@ class EnhancedMCPClient:
 
     def for_exchange(self, exchange: Exchange) -> EnhancedMCPClient:
         """The same client, bound to somebody who can be asked, for one call; raises `InputRequired` beside the rest."""
-        return self._bound(self._caller.with_exchange(exchange))
+        return self._bound(replace(self._caller, exchange=exchange))
 
     def _bound(self, caller: Caller) -> EnhancedMCPClient:
         bound = object.__new__(type(self))

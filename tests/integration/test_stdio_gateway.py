@@ -306,7 +306,7 @@ async def test_a_request_of_another_era_is_refused_in_a_session(tmp_path: Path) 
         assert refused["error"]["code"] == -32600
 
 
-async def test_what_a_session_wants_to_hear_of_logs_holds_for_its_calls(tmp_path: Path) -> None:
+async def test_a_session_that_wants_to_hear_of_logs_has_its_calls_answered_too(tmp_path: Path) -> None:
     async with hosting(tmp_path, LEGACY) as host:
         await host.shake_hands()
         assert (await host.answer(await host.ask("logging/setLevel", level="warning")))["result"] == {}

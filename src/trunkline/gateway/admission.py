@@ -15,7 +15,7 @@ from pydantic_core import from_json
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from trunkline.gateway.codes import BROKEN_OFF, stopping
+from trunkline.gateway.codes import broken_off, stopping
 from trunkline.gateway.exchanges import Exchanges
 from trunkline.gateway.intake import replayed
 
@@ -123,7 +123,7 @@ def _turned_away(scope: Scope, asked: _Id) -> JSONResponse:
 
 
 def _broken_off(asked: _Id) -> JSONResponse:
-    return _error(500, asked, stopping(BROKEN_OFF, retry_after=None))
+    return _error(500, asked, broken_off())
 
 
 def _error(status: int, asked: _Id, error: dict[str, Any]) -> JSONResponse:

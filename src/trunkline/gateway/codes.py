@@ -41,11 +41,11 @@ from trunkline.errors import (
 )
 
 __all__ = [
-    "BROKEN_OFF",
     "CODES",
     "FORWARDED",
     "MISTAKES",
     "STOPPING",
+    "broken_off",
     "code_of",
     "data_of",
     "is_tool_error",
@@ -76,9 +76,6 @@ CODES: Final = MappingProxyType(
 STOPPING: Final = 31007
 """A request came to a gateway that ends: nothing was done, or nobody waited for how it went."""
 
-BROKEN_OFF: Final = "the gateway has stopped before this was answered; it may have run"
-"""Said of a request that was under way."""
-
 FORWARDED: Final = frozenset({types.MISSING_REQUIRED_CLIENT_CAPABILITY, types.URL_ELICITATION_REQUIRED})
 """A server's own errors that its client has to understand: they are passed on as they are, with their data."""
 
@@ -90,6 +87,11 @@ def stopping(message: str, *, retry_after: float | None) -> dict[str, Any]:
     """The error of a gateway that ends: nothing has run where another one may be asked after so many seconds."""
     data = {"error": "GatewayStopping", "may_have_run": retry_after is None, "retry_after": retry_after}
     return {"code": STOPPING, "message": message, "data": data}
+
+
+def broken_off() -> dict[str, Any]:
+    """The error of a request that was under way when the gateway ended."""
+    return stopping("the gateway has stopped before this was answered; it may have run", retry_after=None)
 
 
 def is_tool_error(result: HandlerResult) -> bool:

@@ -8,7 +8,7 @@ clients that can be asked nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 import anyio
 import mcp_types as types
@@ -21,14 +21,12 @@ from mcp.shared.transport_context import TransportContext
 from pydantic_core import from_json
 
 from trunkline.afterwards import Afterwards
-from trunkline.gateway.codes import BROKEN_OFF, stopping
+from trunkline.gateway.codes import broken_off
 from trunkline.gateway.direct_request import DirectRequest, as_json
 from trunkline.gateway.line_output import LineOutput
 from trunkline.gateway.sessions import DirectSessions
 
 __all__ = ["DirectLines"]
-
-_BROKEN_OFF: Final = {"error": stopping(BROKEN_OFF, retry_after=None)}
 
 
 class DirectLines:
@@ -90,7 +88,7 @@ class DirectLines:
                 with request.scope:
                     answer = await request.answer(self._server, connection)
             except anyio.get_cancelled_exc_class():
-                answer = _BROKEN_OFF
+                answer = {"error": broken_off()}
                 raise
             finally:
                 key = coerce_request_id(request.request_id)

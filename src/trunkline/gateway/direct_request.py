@@ -34,8 +34,6 @@ class DirectRequest(ABC):
         """Stand for a request that came over `transport`, which says whether its client may be asked."""
         self.request_id = request_id
         self.transport = transport
-        # Who is of the handshake era is asked in vain; who is not must not be asked, and is answered otherwise.
-        self.can_send_request = transport.can_send_request
         self.message_metadata = metadata
         self.scope = anyio.CancelScope()
         """Cancelled when the client wants no answer any more."""
@@ -44,6 +42,11 @@ class DirectRequest(ABC):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.request_id!r}>"
+
+    @property
+    def can_send_request(self) -> bool:
+        """Who is of the handshake era is asked in vain; who is not must not be asked, and is answered otherwise."""
+        return self.transport.can_send_request
 
     @property
     def cancel_requested(self) -> anyio.Event:

@@ -22,7 +22,7 @@ from starlette.requests import Request
 from starlette.types import Receive, Send
 
 from trunkline import clock
-from trunkline.gateway.codes import BROKEN_OFF, stopping
+from trunkline.gateway.codes import broken_off
 from trunkline.gateway.direct_request import DirectRequest, as_json
 
 __all__ = ["Exchange", "Exchanges"]
@@ -36,8 +36,6 @@ _STREAM: Final = [
     (b"cache-control", b"no-cache, no-transform"),
     (b"x-accel-buffering", b"no"),
 ]
-
-
 _CANCELLED: Final = {"code": REQUEST_CANCELLED, "message": "Request cancelled"}
 
 
@@ -122,7 +120,7 @@ class Exchanges:
     def break_off(self) -> None:
         """End all; who waits for an answer is told that the request may have run."""
         for exchange in self._open:
-            exchange.instead = {"error": stopping(BROKEN_OFF, retry_after=None)}
+            exchange.instead = {"error": broken_off()}
             exchange.scope.cancel()
 
     def cancel(self, session: str, request_id: RequestId) -> None:

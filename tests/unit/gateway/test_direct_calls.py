@@ -14,6 +14,7 @@ from mcp.server import Server
 from mcp.server.context import ServerRequestContext
 from starlette.types import Message, Receive, Scope, Send
 
+from trunkline.afterwards import afterwards
 from trunkline.gateway.admission import Admission
 from trunkline.gateway.direct_calls import DirectCalls
 from trunkline.gateway.principals import ANYBODY
@@ -158,6 +159,30 @@ async def test_everything_else_is_handed_on_as_it_came(
 
 async def test_a_stream_is_handed_on() -> None:
     assert await post(b"", HEADERS, method="GET") == []
+
+
+async def test_what_is_noted_afterwards_waits_for_the_answer() -> None:
+    order: list[str] = []
+
+    async def call(_ctx: ServerRequestContext[None, Any], _params: types.CallToolRequestParams) -> types.CallToolResult:
+        afterwards(lambda: order.append("noted"))
+        return types.CallToolResult(content=[])
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": json.dumps(CALL).encode(), "more_body": False}
+
+    async def send(message: Message) -> None:
+        order.append(message["type"])
+
+    async def sdk(*_: Any) -> None:
+        raise AssertionError
+
+    raw = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
+    scope: Scope = {"type": "http", "method": "POST", "path": "/mcp", "headers": raw}
+    ANYBODY.enter(scope)
+    server: Server[None] = Server("lab", on_call_tool=call)
+    await DirectCalls(Admission(sdk), server, DirectSessions(sessions=1, idle=60))(scope, receive, send)
+    assert order == ["http.response.start", "http.response.body", "noted"]
 
 
 async def test_a_gateway_that_ends_takes_no_call_and_says_of_those_under_way_that_they_may_have_run() -> None:
